@@ -1,0 +1,119 @@
+package artifacttypes
+
+import "strings"
+
+// Artifact and config types of a model (ModelPack v0.0.7, spec.md).
+const (
+	ArtifactTypeModel    = "application/vnd.cncf.model.manifest.v1+json"
+	MediaTypeModelConfig = "application/vnd.cncf.model.config.v1+json"
+)
+
+// Types of the ModelPack family before it moved to the CNCF name space in
+// 2026. They are read, never written.
+const (
+	artifactTypeModelOld = "application/vnd.cnai.model.manifest.v1+json"
+	layerPrefix          = "application/vnd.cncf.model."
+	layerPrefixOld       = "application/vnd.cnai.model."
+)
+
+// Layer annotation keys (ModelPack v0.0.7, annotations.md).
+const (
+	AnnotationFilePath     = "org.cncf.model.filepath"
+	AnnotationFileMetadata = "org.cncf.model.file.metadata+json"
+	AnnotationUntested     = "org.cncf.model.file.mediatype.untested"
+
+	annotationFilePathOld     = "org.cnai.model.filepath"
+	annotationFileMetadataOld = "org.cnai.model.file.metadata+json"
+)
+
+// Manifest annotation keys of modseal's own, beside the predefined
+// org.opencontainers.image.* ones. The base model keys are those of the OCI
+// image specification with a model in the place of the base image.
+const (
+	AnnotationBaseModel         = "dev.modseal.base-model"
+	AnnotationBaseModelRelation = "dev.modseal.base-model.relation"
+)
+
+// Types of signatures and attestations as referrers: the shape that cosign v3
+// writes (https://github.com/sigstore/cosign/blob/v3.0.0/specs/BUNDLE_SPEC.md).
+const (
+	MediaTypeBundle               = "application/vnd.dev.sigstore.bundle.v0.3+json"
+	MediaTypeBundlePrefix         = "application/vnd.dev.sigstore.bundle"
+	AnnotationBundleContent       = "dev.sigstore.bundle.content"
+	AnnotationBundlePredicateType = "dev.sigstore.bundle.predicateType"
+	BundleContentDSSE             = "dsse-envelope"
+)
+
+// Statement and predicate types. They are compared exactly, and only as read
+// from a verified payload.
+const (
+	PayloadTypeInToto      = "application/vnd.in-toto+json"
+	StatementTypeV1        = "https://in-toto.io/Statement/v1"
+	StatementTypeV01       = "https://in-toto.io/Statement/v0.1"
+	PredicateCosignSign    = "https://sigstore.dev/cosign/sign/v1"
+	PredicateOMS           = "https://model_signing/signature/v1.0"
+	PredicateOMSNamePrefix = "https://model_signing/signature/v1."
+)
+
+// Role says what a file of a model is (ModelPack v0.0.7, spec.md, "layers").
+type Role string
+
+// The five roles of ModelPack.
+const (
+	RoleWeight       Role = "weight"
+	RoleWeightConfig Role = "weight.config"
+	RoleDoc          Role = "doc"
+	RoleCode         Role = "code"
+	RoleDataset      Role = "dataset"
+)
+
+// Roles lists every role in the order in which people expect them.
+func Roles() []Role {
+	return []Role{RoleWeight, RoleWeightConfig, RoleDoc, RoleCode, RoleDataset}
+}
+
+// Valid reports whether r is one of the five roles.
+func (r Role) Valid() bool {
+	switch r {
+	case RoleWeight, RoleWeightConfig, RoleDoc, RoleCode, RoleDataset:
+		return true
+	}
+	return false
+}
+
+// Encoding says how the bytes of a layer hold files.
+type Encoding string
+
+// The encodings of ModelPack layers. raw+gzip and raw+zstd do not exist.
+const (
+	EncodingRaw     Encoding = "raw"
+	EncodingTar     Encoding = "tar"
+	EncodingTarGzip Encoding = "tar+gzip"
+	EncodingTarZstd Encoding = "tar+zstd"
+)
+
+// LayerType returns the media type of a layer of role r encoded as e.
+func LayerType(r Role, e Encoding) string {
+	return layerPrefix + string(r) + ".v1." + string(e)
+}
+
+// ParseLayerType splits a ModelPack layer media type. It compares whole roles,
+// since "…model.weight." is also a prefix of "…model.weight.config.".
+func ParseLayerType(mediaType string) (r Role, e Encoding, ok bool) {
+	rest, found := strings.CutPrefix(mediaType, layerPrefix)
+	if !found {
+		rest, found = strings.CutPrefix(mediaType, layerPrefixOld)
+	}
+	if !found {
+		return "", "", false
+	}
+	role, encoding, found := strings.Cut(rest, ".v1.")
+	if !found || !Role(role).Valid() {
+		return "", "", false
+	}
+	switch Encoding(encoding) {
+	case EncodingRaw, EncodingTar, EncodingTarGzip, EncodingTarZstd:
+		return Role(role), Encoding(encoding), true
+	}
+	return "", "", false
+}
