@@ -1,0 +1,82 @@
+// Package limits names the bounds on input that comes from elsewhere. Every
+// length that a stranger chose is compared with one of them before it is
+// allocated or walked. The bounds of the manifest itself are part of the wire
+// format and live in artifacttypes.
+package limits
+
+const (
+	// ConfigBytes bounds a model config.
+	ConfigBytes = 4 << 20
+	// BundleBytes bounds a Sigstore bundle. An OMS statement names every file:
+	// 100,000 files need about 25 MiB in base64.
+	BundleBytes = 32 << 20
+	// EvidenceBytes bounds all bundles of one artifact together.
+	EvidenceBytes = 64 << 20
+	// Files bounds the files of one model, members of grouping tars included.
+	Files = 100_000
+
+	// Referrers bounds the referrers of one subject, over all pages.
+	Referrers = 1_000
+	// ReferrerPages bounds the pages of one referrers answer.
+	ReferrerPages = 100
+	// ReferrerDepth bounds referrers of referrers.
+	ReferrerDepth = 8
+	// GraphNodes bounds the manifests of one copied or shown graph.
+	GraphNodes = 10_000
+
+	// ReferrerBytes bounds the manifests of all referrers of one subject, which
+	// are held in memory together: a thousand of the usual 1 KiB are 1 MiB.
+	ReferrerBytes = 64 << 20
+	// ListingBytes bounds one page of tags or referrers.
+	ListingBytes = 16 << 20
+	// TagPages bounds the pages of one list of tags.
+	TagPages = 1_000
+	// ErrorBytes bounds the text of an error that a registry answers.
+	ErrorBytes = 8 << 10
+	// PushBytes bounds a blob that is pushed from memory: the largest are
+	// bundles. Larger ones go through the upload engine.
+	PushBytes = 32 << 20
+
+	// LayoutIndexBytes bounds the index.json of an OCI layout on disk, which is
+	// no manifest of a registry: it lists every artifact of the layout.
+	LayoutIndexBytes = 64 << 20
+	// LayoutManifests bounds the entries of that index.json: finding referrers
+	// reads each manifest once.
+	LayoutManifests = 100_000
+	// LayoutFileBytes bounds the file oci-layout, which holds one version.
+	LayoutFileBytes = 4 << 10
+	// ReferrerListBytes bounds a list of referrers in a layout: far more than a
+	// registry would take, and enough for every list within Referrers.
+	ReferrerListBytes = 32 << 20
+
+	// StateBytes bounds the record about a directory of files: 300 bytes a file.
+	StateBytes = 64 << 20
+
+	// ExpandedFactor and ExpandedSlack bound a compressed layer: at most factor
+	// times its size plus slack bytes may come out.
+	ExpandedFactor = 64
+	ExpandedSlack  = 1 << 30
+	// ZstdWindow bounds the memory that a zstd frame may ask for.
+	ZstdWindow = 128 << 20
+
+	// KeyBytes bounds a key file, PolicyBytes a policy document.
+	KeyBytes    = 1 << 20
+	PolicyBytes = 1 << 20
+	// OverridesBytes bounds a modseal.yaml.
+	OverridesBytes = 1 << 20
+	// Signers bounds the signers of one requirement.
+	Signers = 1_000
+
+	// JSONDepth bounds the nesting of a signed statement; the deepest known
+	// ones, SBOMs, stay below 20.
+	JSONDepth = 64
+	// StatementSubjects and SubjectDigests bound the subjects of a statement
+	// and the digests of one, as sigstore-go does.
+	StatementSubjects = 1024
+	SubjectDigests    = 32
+	// PolicyLineBytes and PolicyDepth bound a line of a policy and the nesting
+	// of its brackets: the YAML parser descends once per level, and a deep
+	// enough document would exhaust the stack.
+	PolicyLineBytes = 4096
+	PolicyDepth     = 64
+)

@@ -1,0 +1,30 @@
+// Package progress is how workers tell what they move. They know nothing of
+// terminals; who draws knows nothing of transfers.
+package progress
+
+// Reporter learns what is being moved. It is called from many goroutines at
+// once and must return quickly.
+type Reporter interface {
+	// Start says that the size bytes of name begin to move.
+	Start(name string, size int64)
+	// Advance says that n more bytes of name have moved; a negative n takes
+	// back bytes that must be moved again.
+	Advance(name string, n int64)
+	// Finish says that name is whole at its destination. reused means that it
+	// was there already and nothing was moved.
+	Finish(name string, reused bool)
+}
+
+// OrNone returns r, or a Reporter that ignores everything when r is nil.
+func OrNone(r Reporter) Reporter {
+	if r == nil {
+		return none{}
+	}
+	return r
+}
+
+type none struct{}
+
+func (none) Start(string, int64)   {}
+func (none) Advance(string, int64) {}
+func (none) Finish(string, bool)   {}
