@@ -1,0 +1,511 @@
+package modelfile_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/modseal/modseal/pkg/modelfile"
+)
+
+const dir = "/models/my-model"
+
+type reader struct{ *bytes.Reader }
+
+func (reader) Close() error { return nil }
+
+// open makes files of a directory. Weights are told by their extension.
+func open(content map[string]string) []modelfile.File {
+	var files []modelfile.File
+	for name, data := range content {
+		role := "weight"
+		for _, suffix := range []string{".json", ".md", ".jinja"} {
+			if strings.HasSuffix(name, suffix) {
+				role = "weight.config"
+			}
+		}
+		files = append(files, modelfile.File{Path: name, Size: int64(len(data)), Role: role, Open: func() (modelfile.ReaderAtCloser, error) {
+			return reader{bytes.NewReader([]byte(data))}, nil
+		}})
+	}
+	return files
+}
+
+func inspect(t *testing.T, dirName string, content map[string]string) *modelfile.Facts {
+	t.Helper()
+	facts, err := modelfile.Inspect(t.Context(), dirName, open(content))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return facts
+}
+
+var widths = map[string]uint64{"F32": 4, "F16": 2, "BF16": 2, "I32": 4, "U8": 1, "I8": 1, "F8_E4M3": 1}
+
+// weights writes a safetensors file of tensors "name dtype elements".
+func weights(tensors ...string) string {
+	var header strings.Builder
+	var end uint64
+	for i, tensor := range tensors {
+		var name, dtype string
+		var n uint64
+		if _, err := fmt.Sscan(tensor, &name, &dtype, &n); err != nil {
+			panic(err)
+		}
+		if i > 0 {
+			header.WriteByte(',')
+		}
+		begin := end
+		end += n * widths[dtype]
+		fmt.Fprintf(&header, `%q:{"dtype":%q,"shape":[%d],"data_offsets":[%d,%d]}`, name, dtype, n, begin, end)
+	}
+	b := binary.LittleEndian.AppendUint64(nil, uint64(header.Len()+2))
+	return string(b) + "{" + header.String() + "}" + string(make([]byte, end))
+}
+
+// ggufFile writes a GGUF file of keys (string, uint32 or []string) and tensors
+// "name type elements".
+func ggufFile(keys map[string]any, tensors ...string) string {
+	b := []byte("GGUF\x03\x00\x00\x00")
+	u32 := func(n uint32) { b = binary.LittleEndian.AppendUint32(b, n) }
+	u64 := func(n uint64) { b = binary.LittleEndian.AppendUint64(b, n) }
+	str := func(s string) { u64(uint64(len(s))); b = append(b, s...) }
+	u64(uint64(len(tensors)))
+	u64(uint64(len(keys)))
+	for _, key := range slices.Sorted(maps.Keys(keys)) {
+		str(key)
+		switch v := keys[key].(type) {
+		case string:
+			u32(8)
+			str(v)
+		case int:
+			u32(4)
+			u32(uint32(v))
+		case []string:
+			u32(9)
+			u32(8)
+			u64(uint64(len(v)))
+			for _, s := range v {
+				str(s)
+			}
+		}
+	}
+	var offset uint64
+	for _, tensor := range tensors {
+		var name string
+		var kind uint32
+		var n uint64
+		if _, err := fmt.Sscan(tensor, &name, &kind, &n); err != nil {
+			panic(err)
+		}
+		str(name)
+		u32(1)
+		u64(n)
+		u32(kind)
+		u64(offset)
+		size := n * 4
+		switch kind {
+		case 1:
+			size = n * 2
+		case 12:
+			size = n / 256 * 144
+		case 8:
+			size = n / 32 * 34
+		}
+		offset += (size + 31) / 32 * 32
+	}
+	b = append(b, make([]byte, (32-len(b)%32)%32)...)
+	return string(b) + string(make([]byte, offset))
+}
+
+func field(num byte, v string) string {
+	return string([]byte{num<<3 | 2}) + string(binary.AppendUvarint(nil, uint64(len(v)))) + v
+}
+
+// onnxModel writes an ONNX model with one FLOAT initializer of n elements.
+func onnxModel(n uint64, more string) string {
+	tensor := "\x08" + string(binary.AppendUvarint(nil, n)) + "\x10\x01" + more
+	return "\x08\x08" + field(7, field(2, "g")+field(5, tensor)) + field(8, "\x10\x11")
+}
+
+func external(location string) string {
+	return "\x70\x01" + field(13, field(1, "location")+field(2, location)) + field(13, field(1, "length")+field(2, "100"))
+}
+
+func TestInspect(t *testing.T) {
+	yes := true
+	hub := "/home/me/.cache/huggingface/hub/models--org--My-Model/snapshots/0123456789abcdef0123456789abcdef01234567"
+	for _, tt := range []struct {
+		name  string
+		dir   string
+		files map[string]string
+		want  modelfile.Facts
+	}{
+		{"nothing", dir, nil, modelfile.Facts{}},
+		{"no name", "/", nil, modelfile.Facts{}},
+		{
+			"a model of the hub", hub, map[string]string{
+				"config.json":           `{"model_type":"llama","architectures":["LlamaForCausalLM"],"num_attention_heads":8,"max_position_embeddings":4096,"torch_dtype":"bfloat16","auto_map":{"AutoModel":"m.M"}}`,
+				"README.md":             "---\nlicense: apache-2.0\nlanguage: [en, de]\nbase_model: org/base\nbase_model_relation: finetune\ndatasets: a/b\npipeline_tag: text-generation\n---\n",
+				"tokenizer_config.json": `{"chat_template":"{% if tools %}{% endif %}"}`,
+				"model.safetensors":     weights("a BF16 1990", "b F32 20", "c F16 19"),
+			},
+			modelfile.Facts{
+				Name: "My-Model", Vendor: "org", Revision: "0123456789abcdef0123456789abcdef01234567", SourceURL: "https://huggingface.co/org/My-Model",
+				Family: "llama", Architecture: "transformer", ModelClass: "LlamaForCausalLM", ContextLength: 4096, RemoteCode: true,
+				Format: "safetensors", Parameters: 2029, ParamSize: "2K", Precision: "bfloat16",
+				Licenses: []string{"Apache-2.0"}, Languages: []string{"en", "de"}, BaseModels: []string{"org/base"}, BaseModelRelation: "finetune",
+				Datasets: []string{"a/b"}, Task: "text-generation", InputTypes: []string{"text"}, OutputTypes: []string{"text"}, ToolUsage: &yes,
+			},
+		},
+		{
+			"an old model of the hub", "/x/models--gpt2/snapshots/0123456789abcdef0123456789abcdef01234567", nil,
+			modelfile.Facts{Name: "gpt2", Revision: "0123456789abcdef0123456789abcdef01234567", SourceURL: "https://huggingface.co/gpt2"},
+		},
+		{
+			"gguf", dir, map[string]string{"m.gguf": ggufFile(map[string]any{
+				"general.architecture": "llama", "general.name": "Tiny\x1b Model", "general.organization": "Org", "general.version": "v1", "general.author": "Me",
+				"general.description": "A model", "general.url": "https://example.com", "general.repo_url": "https://example.com/repo", "general.license": "mit",
+				"general.file_type": 15, "llama.attention.head_count": 4, "llama.context_length": 2048, "general.languages": []string{"en"}, "general.datasets": []string{"d"},
+				"general.base_model.count": 3, "general.base_model.0.repo_url": "https://huggingface.co/org/base", "general.base_model.1.name": "Base", "general.base_model.1.organization": "Org",
+				"general.base_model.2.repo_url": "https://me:secret@example.com/x", "tokenizer.chat_template": "{{ tools }}",
+			}, "a 12 2560", "b 0 100")},
+			modelfile.Facts{
+				Name: "Tiny Model", Vendor: "Org", Version: "v1", Authors: []string{"Me"}, Description: "A model", DocURL: "https://example.com", SourceURL: "https://example.com/repo",
+				Family: "llama", Architecture: "transformer", ContextLength: 2048, Format: "gguf", Parameters: 2660, ParamSize: "2.7K", Quantization: "q4_k_m",
+				Licenses: []string{"MIT"}, Languages: []string{"en"}, Datasets: []string{"d"}, BaseModels: []string{"org/base", "Org/Base"}, ToolUsage: &yes,
+			},
+		},
+		{
+			"gguf of single elements", dir, map[string]string{"m.gguf": ggufFile(map[string]any{"general.architecture": "rwkv7", "general.file_type": 1, "rwkv7.attention.head_count": 0}, "a 1 900", "b 0 100")},
+			modelfile.Facts{Family: "rwkv7", Architecture: "rnn", Format: "gguf", Parameters: 1000, ParamSize: "1K", Precision: "float16,float32"},
+		},
+		{
+			"onnx", dir, map[string]string{"model.onnx": onnxModel(1_234_567, external("model.onnx_data")), "model.onnx_data": strings.Repeat("x", 100)},
+			modelfile.Facts{Format: "onnx", Parameters: 1_234_567, ParamSize: "1.2M", Precision: "float32"},
+		},
+		{
+			"forms of one onnx model", dir, map[string]string{"onnx/model.onnx": onnxModel(5000, ""), "onnx/model_fp16.onnx": onnxModel(4000, "")},
+			modelfile.Facts{Format: "onnx", Parameters: 5000, ParamSize: "5K", Precision: "float32"},
+		},
+		{
+			"pickle", dir, map[string]string{"pytorch_model.pt": "\x80\x02}q\x00.", "config.json": `{"model_type":"resnet","torch_dtype":"float32"}`},
+			modelfile.Facts{Family: "resnet", Architecture: "cnn", Format: "pt", Precision: "float32"},
+		},
+		{
+			"the form that can be counted", dir, map[string]string{"a.pt": "\x80\x02" + strings.Repeat("x", 9000), "model.safetensors": weights("a F16 1000")},
+			modelfile.Facts{Format: "pt", Parameters: 1000, ParamSize: "1K", Precision: "float16"},
+		},
+		{
+			"vision and audio", dir, map[string]string{
+				"config.json": `{"vision_config":{},"audio_config":{}}`, "README.md": "---\npipeline_tag: image-text-to-text\n---\n",
+			},
+			modelfile.Facts{Task: "image-text-to-text", InputTypes: []string{"image", "text", "audio"}, OutputTypes: []string{"text"}},
+		},
+		{
+			"adapter", dir, map[string]string{"adapter_config.json": `{"base_model_name_or_path":"org/base"}`, "adapter_model.safetensors": weights("a F32 10")},
+			modelfile.Facts{Format: "safetensors", Parameters: 10, Precision: "float32", BaseModels: []string{"org/base"}},
+		},
+		{
+			"parts of a pipeline", dir, map[string]string{
+				"unet/config.json": `{"model_type":"x"}`, "vae/config.json": `{"model_type":"y"}`,
+				"unet/m.safetensors": weights("a F16 1000"), "vae/m.safetensors": weights("a F32 500"),
+			},
+			modelfile.Facts{Format: "safetensors", Parameters: 1500, ParamSize: "1.5K", Precision: "float16,float32"},
+		},
+		{
+			"the top wins", dir, map[string]string{"config.json": `{"model_type":"x"}`, "a/config.json": `{"model_type":"y"}`, "a/README.md": "---\nlicense: mit\n---\n"},
+			modelfile.Facts{Family: "x", Licenses: []string{"MIT"}},
+		},
+		{
+			"gptq", dir, map[string]string{
+				"config.json":       `{"quantization_config":{"quant_method":"gptq","bits":4}}`,
+				"model.safetensors": weights("l.qweight I32 1000", "l.qzeros I32 50", "l.scales F16 100", "l.g_idx I32 100", "e F16 2000"),
+			},
+			modelfile.Facts{Format: "safetensors", Parameters: 10_000, ParamSize: "10K", Precision: "float16", Quantization: "gptq"},
+		},
+		{
+			"bitsandbytes", dir, map[string]string{
+				"config.json":       `{"quantization_config":{"quant_method":"bitsandbytes","load_in_4bit":true}}`,
+				"model.safetensors": weights("l.weight U8 4000", "l.weight.absmax U8 100", "l.weight.nested_absmax F32 10", "l.weight.quant_map F32 16", "l.weight.quant_state.bitsandbytes__nf4 U8 70", "n BF16 2000"),
+			},
+			modelfile.Facts{Format: "safetensors", Parameters: 10_000, ParamSize: "10K", Precision: "bfloat16", Quantization: "bitsandbytes"},
+		},
+		{
+			"mxfp4", dir, map[string]string{
+				"config.json":       `{"quantization_config":{"quant_method":"mxfp4"}}`,
+				"model.safetensors": weights("l_blocks U8 4000", "l_scales U8 500", "n BF16 2000"),
+			},
+			modelfile.Facts{Format: "safetensors", Parameters: 10_000, ParamSize: "10K", Precision: "bfloat16", Quantization: "mxfp4"},
+		},
+		{
+			"packed by a method that nobody knows", dir, map[string]string{
+				"config.json": `{"quantization_config":{"quant_method":"new"}}`, "model.safetensors": weights("l I32 4000"),
+			},
+			modelfile.Facts{Format: "safetensors", Precision: "int32", Quantization: "new"},
+		},
+		{
+			"packed without a config", dir, map[string]string{"model.safetensors": weights("l.qweight I32 4000")},
+			modelfile.Facts{Format: "safetensors", Precision: "int32"},
+		},
+		{
+			"shards with an index", dir, map[string]string{
+				"model-00001-of-00002.safetensors": weights("a F32 1000"), "model-00002-of-00002.safetensors": weights("b F32 1000"),
+				"model.safetensors.index.json": `{"metadata":{"total_size":8000},"weight_map":{"a":"model-00001-of-00002.safetensors","b":"model-00002-of-00002.safetensors"}}`,
+			},
+			modelfile.Facts{Format: "safetensors", Parameters: 2000, ParamSize: "2K", Precision: "float32"},
+		},
+		{
+			"gguf shards", dir, map[string]string{
+				"m-00001-of-00002.gguf": ggufFile(map[string]any{"split.no": 1, "split.count": 2, "split.tensors.count": 2}, "a 0 1000"),
+				"m-00002-of-00002.gguf": ggufFile(map[string]any{"split.no": 0, "split.count": 2, "split.tensors.count": 2, "general.name": "Sharded"}, "b 0 1000"),
+			},
+			modelfile.Facts{Name: "Sharded", Format: "gguf", Parameters: 2000, ParamSize: "2K", Precision: "float32"},
+		},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			got := inspect(t, tt.dir, tt.files)
+			if d := cmp.Diff(&tt.want, got, cmpopts.EquateEmpty()); d != "" {
+				t.Error(d)
+			}
+		})
+	}
+}
+
+func TestInspectWarns(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		files map[string]string
+		want  []string
+	}{
+		{"broken config", map[string]string{"config.json": `{"a":1,"a":2}`}, []string{`"config.json": byte 10: duplicate key "a"`}},
+		{"large config", map[string]string{"config.json": strings.Repeat(" ", 16<<20+1)}, []string{`"config.json": 16777217 bytes are more than 16777216`}},
+		{"broken card", map[string]string{"README.md": "---\nlicense: !x mit\n---\n"}, []string{`"README.md": line 1: yaml tag "!x"`}},
+		{"broken adapter", map[string]string{"adapter_config.json": `[]`}, []string{`"adapter_config.json": not a JSON object`}},
+		{"broken tokenizer", map[string]string{"tokenizer_config.json": `[]`}, []string{`"tokenizer_config.json": not a JSON object`}},
+		{"broken index", map[string]string{"model.safetensors.index.json": `{}`}, []string{`"model.safetensors.index.json": field "weight_map" is not there`}},
+		{"adapter of a local base", map[string]string{"adapter_config.json": `{"base_model_name_or_path":"/home/me/base"}`}, []string{`"adapter_config.json": the base model is not the id of a repository`}},
+		{"broken onnx", map[string]string{"m.onnx": "text"}, []string{`"m.onnx" is not a valid onnx file: byte 0: model: field 14 has wire type 4`}},
+		{"onnx without its weights", map[string]string{"d/m.onnx": onnxModel(1, external("w"))}, []string{`"d/m.onnx": its weights are in "d/w", which is missing`}},
+		{"onnx with short weights", map[string]string{"m.onnx": onnxModel(1, external("w")), "w": "x"}, []string{`"m.onnx": its weights need 100 bytes of "w", which has 1`}},
+		{"several onnx models", map[string]string{"a.onnx": onnxModel(1, ""), "b.onnx": onnxModel(1, "")}, []string{"2 onnx models: their weights are not counted, since one may be a form of another"}},
+		{"finding", map[string]string{"m.gguf": ggufFile(nil, "a 200 1")}, []string{`"m.gguf": 1 tensors of unknown type, the first "a" of type 200: their sizes were not checked`}},
+		{
+			"conflicts", map[string]string{
+				"config.json": `{"model_type":"qwen2","max_position_embeddings":1024,"quantization_config":{"quant_method":"awq"}}`,
+				"README.md":   "---\nlicense: mit\nbase_model: a/b\nlanguage: [en]\n---\n",
+				"m.gguf": ggufFile(map[string]any{
+					"general.architecture": "llama", "llama.context_length": 2048, "general.file_type": 15, "general.license": "gemma", "general.languages": []string{"de"},
+					"general.base_model.count": 1, "general.base_model.0.name": "c", "general.url": "file:///etc",
+				}),
+			},
+			[]string{
+				`"m.gguf": general.url is not the address of a web page`,
+				`family: config.json says "qwen2", m.gguf says "llama": the first counts`,
+				`quantization: config.json says "awq", m.gguf says "q4_k_m": the first counts`,
+				`context length: config.json says 1024, m.gguf says 2048: the first counts`,
+				`license: README.md says ["MIT"], m.gguf says ["LicenseRef-gemma"]: the first counts`,
+				`languages: README.md says ["en"], m.gguf says ["de"]: the first counts`,
+				`base model: README.md says ["a/b"], m.gguf says ["c"]: the first counts`,
+			},
+		},
+		{"spelling is no conflict", map[string]string{"config.json": `{"model_type":"gpt_neox"}`, "m.gguf": ggufFile(map[string]any{"general.architecture": "gptneox"})}, nil},
+		{"another precision", map[string]string{"config.json": `{"torch_dtype":"float16"}`, "m.safetensors": weights("a F32 1")}, []string{"precision: the weights are float32, config.json says float16: the first counts"}},
+		{
+			"missing shards", map[string]string{"d/m-00002-of-00006.safetensors": weights("a F32 1")},
+			[]string{`"d/m-*-of-00006.safetensors": parts are missing: "00001", "00003", "00004" and 2 more`},
+		},
+		{
+			"one shard too many", map[string]string{"m-00001-of-00001.safetensors": weights("a F32 1"), "m-00002-of-00001.safetensors": weights("b F32 1")},
+			[]string{`"m-*-of-00001.safetensors": there are parts with numbers outside 1 to 1`},
+		},
+		{
+			"index and shards differ", map[string]string{
+				"d/a.safetensors": weights("one F32 1", "two F32 1", "three F32 1"), "d/b.safetensors": weights("four F32 1"), "d/stray.safetensors": weights("stray F32 1"),
+				"d/model.safetensors.index.json": `{"metadata":{"total_size":999},"weight_map":{"one":"a.safetensors","two":"b.safetensors","four":"b.safetensors","five":"c.safetensors"}}`,
+			},
+			[]string{
+				`"d/model.safetensors.index.json": files that it names are missing: "d/c.safetensors"`,
+				`"d/model.safetensors.index.json": tensors of "d/a.safetensors" that it does not name: "three", "two"`,
+				`"d/model.safetensors.index.json": tensors that "d/b.safetensors" should hold and does not: "two"`,
+				`"d/stray.safetensors": no index beside it names it: not counted`,
+				`"d/model.safetensors.index.json": announces 999 bytes of tensors, the files hold 8`,
+			},
+		},
+		{
+			"the same weights twice", map[string]string{"a.safetensors": weights("x F32 1", "y F32 1"), "b.safetensors": weights("x F16 1", "y F16 1")},
+			[]string{`"b.safetensors": 2 tensors are also in "a.safetensors": counted once`},
+		},
+		{
+			"two quantisations", map[string]string{
+				"a.gguf": ggufFile(map[string]any{"general.file_type": 15}, "x 12 256"), "b.gguf": ggufFile(map[string]any{"general.file_type": 7}, "x 8 256"),
+			},
+			[]string{`"a.gguf": 1 tensors are also in "b.gguf": counted once`},
+		},
+		{
+			"gguf shards that disagree", map[string]string{
+				"m-00001-of-00002.gguf": ggufFile(map[string]any{"split.no": 0, "split.count": 2, "split.tensors.count": 5}, "a 0 1"),
+				"m-00002-of-00002.gguf": ggufFile(map[string]any{"split.no": 0, "split.count": 3}, "b 0 1"),
+			},
+			[]string{
+				`"m-00002-of-00002.gguf": shard 0 of 3, in a set of 2`,
+				`"m-00001-of-00002.gguf": announces 5 tensors, the shards hold 2`,
+			},
+		},
+		{
+			"gguf shard missing", map[string]string{"m-00001-of-00002.gguf": ggufFile(map[string]any{"split.no": 0, "split.count": 2}, "a 0 1")},
+			[]string{`"m-*-of-00002.gguf": parts are missing: "00002"`, `"m-00001-of-00002.gguf": 1 shards of a set of 2`},
+		},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			got := inspect(t, dir, tt.files)
+			if d := cmp.Diff(tt.want, got.Warnings); d != "" {
+				t.Error(d)
+			}
+		})
+	}
+}
+
+func TestInspectHubConflict(t *testing.T) {
+	const hub = "/x/models--org--name/snapshots/0123456789abcdef0123456789abcdef01234567"
+	got := inspect(t, hub, map[string]string{"m.gguf": ggufFile(map[string]any{"general.name": "Other", "general.organization": "ORG"})})
+	want := []string{`name: the hub cache says "name", m.gguf says "Other": the first counts`}
+	if d := cmp.Diff(want, got.Warnings); d != "" || got.Name != "name" {
+		t.Error(got.Name, d)
+	}
+}
+
+func TestInspectRefuses(t *testing.T) {
+	for _, tt := range []struct{ file, data, format, want string }{
+		{"d/m.safetensors", "", "safetensors", `"d/m.safetensors" is not a valid safetensors file: byte 0: a file of 0 bytes has no room for the header length`},
+		{"m.safetensors", weights("a F32 1") + "x", "safetensors", `"m.safetensors" is not a valid safetensors file: tensors end at 4, but the file holds 5 bytes of data`},
+		{"m.bin", weights("a F32 1") + "x", "safetensors", `"m.bin" is not a valid safetensors file: tensors end at 4, but the file holds 5 bytes of data`},
+		{"m.gguf", "GGUFxxxx", "gguf", `"m.gguf" is not a valid gguf file: byte 4: version 2021161080 is not known`},
+		{"m.bin", "GGUF\x03\x00\x00\x00", "gguf", `"m.bin" is not a valid gguf file: byte 8: field of 8 bytes ends beyond the file of 8 bytes`},
+		{"m.safetensors", "version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "safetensors", `"m.safetensors" is not a valid safetensors file: it is a Git LFS pointer, not the file itself`},
+		{"m.bin", "version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "weight", `"m.bin" is not a valid weight file: it is a Git LFS pointer, not the file itself`},
+	} {
+		_, err := modelfile.Inspect(t.Context(), dir, open(map[string]string{tt.file: tt.data}))
+		bad, ok := errors.AsType[*modelfile.InvalidFileError](err)
+		if !ok || err.Error() != tt.want {
+			t.Errorf("got error %v\nwant      %s", err, tt.want)
+			continue
+		}
+		if bad.Path != tt.file || bad.Format != tt.format || bad.Err == nil {
+			t.Errorf("%+v", bad)
+		}
+	}
+}
+
+// Errors of reading are no verdict on the file.
+func TestInspectReadErrors(t *testing.T) {
+	broken := errors.New("disk on fire")
+	for _, name := range []string{"m.safetensors", "m.gguf", "m.onnx", "config.json"} {
+		files := open(map[string]string{name: weights("a F32 1")})
+		files[0].Open = func() (modelfile.ReaderAtCloser, error) { return nil, broken }
+		_, err := modelfile.Inspect(t.Context(), dir, files)
+		if _, bad := errors.AsType[*modelfile.InvalidFileError](err); bad || !errors.Is(err, broken) || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	files := open(map[string]string{"m.safetensors": weights("a F32 1")})
+	files[0].Size++
+	files[0].Open = func() (modelfile.ReaderAtCloser, error) { return reader{bytes.NewReader(nil)}, nil }
+	if _, err := modelfile.Inspect(t.Context(), dir, files); !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Error(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := modelfile.Inspect(ctx, dir, open(map[string]string{"m.bin": "x"})); !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+}
+
+// Files that are not weights are not opened as such, whatever they hold.
+func TestInspectOpensWeightsOnly(t *testing.T) {
+	files := open(map[string]string{"data.safetensors": "broken", "config.json": `{"model_type":"x"}`})
+	for i := range files {
+		files[i].Role = "dataset"
+		files[i].Open = func() (modelfile.ReaderAtCloser, error) { return nil, errors.New("opened") }
+	}
+	facts, err := modelfile.Inspect(t.Context(), dir, files)
+	if err != nil || facts.Family != "" {
+		t.Error(facts, err)
+	}
+}
+
+func TestSniff(t *testing.T) {
+	zip := func(name string) string {
+		return "PK\x03\x04" + string(make([]byte, 22)) + string([]byte{byte(len(name)), 0, 0, 0}) + name
+	}
+	for _, tt := range []struct {
+		name, prefix, format string
+		proven               bool
+	}{
+		{"m.safetensors", weights("a F32 1"), "safetensors", true},
+		{"m.bin", weights(), "safetensors", true},
+		{"M.SafeTensors", "broken", "safetensors", false},
+		{"m.gguf", ggufFile(nil), "gguf", true},
+		{"m", "GGUF\x00\x00\x00\x03", "gguf", true},
+		{"m.gguf", "GGUF\x00\x00\x00\x00", "gguf", false},
+		{"m.onnx", onnxModel(1, ""), "onnx", true},
+		{"m.bin", onnxModel(1, ""), "onnx", true},
+		{"m", onnxModel(1, ""), "onnx", true},
+		{"m.onnx", "", "onnx", false},
+		{"m.bin", zip("archive/data.pkl"), "pt", true},
+		{"m.pt", zip("other"), "pt", false},
+		{"m.bin", zip("other"), "", false},
+		{"m.npz", zip("arr_0.npy"), "numpy", true},
+		{"m.keras", zip("metadata.json"), "keras", false},
+		{"m.bin", "\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.", "pt", true},
+		{"m.pkl", "\x80\x04\x95", "pt", true},
+		{"m.pkl", "(dp0", "pt", false},
+		{"m.bin", "\x80\x04\x95", "", false},
+		{"m.h5", "\x89HDF\r\n\x1a\n", "hdf5", true},
+		{"m.npy", "\x93NUMPY\x01\x00", "numpy", true},
+		{"m.tflite", "\x1c\x00\x00\x00TFL3", "tflite", true},
+		{"m.json", "{}", "", false},
+		{"README", "", "", false},
+	} {
+		format, proven := modelfile.Sniff(tt.name, []byte(tt.prefix))
+		if format != tt.format || proven != tt.proven {
+			t.Errorf("%s %.20q: %q, %v", tt.name, tt.prefix, format, proven)
+		}
+	}
+}
+
+func TestFormatParamSize(t *testing.T) {
+	for n, want := range map[uint64]string{
+		0: "", 999: "", 1000: "1K", 1049: "1K", 1050: "1.1K", 999_949: "999.9K", 999_950: "1M", 125_000_000: "125M", 124_439_808: "124.4M",
+		1_100_048_384: "1.1B", 7_000_000_000: "7B", 7_241_732_096: "7.2B", 671_026_419_200: "671B", 1_000_000_000_000: "1T",
+		1_500_000_000_000_000: "1.5Q", 18_446_744_073_709_551_615: "18446.7Q",
+	} {
+		if got := modelfile.FormatParamSize(n); got != want {
+			t.Errorf("%d: %q, want %q", n, got, want)
+		}
+	}
+}
+
+func ExampleInspect() {
+	files := open(map[string]string{
+		"config.json":       `{"model_type":"llama","num_attention_heads":8}`,
+		"model.safetensors": weights("a BF16 5000"),
+	})
+	facts, err := modelfile.Inspect(context.Background(), "/models/tiny", files)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(facts.Family, facts.Architecture, facts.Format, facts.ParamSize, facts.Precision)
+	// Output: llama transformer safetensors 5K bfloat16
+}

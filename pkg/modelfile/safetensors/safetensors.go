@@ -1,0 +1,269 @@
+// Package safetensors reads the header of a safetensors file and refuses a
+// file that breaks any rule of the format, because a header that two readers
+// understand differently hides content from the one that checks it.
+//
+// The rules are those of the format description in the README of
+// huggingface/safetensors (version 0.8), with the points it leaves open closed:
+// keys are unique, a tensor has no members but dtype, shape and data_offsets,
+// and the tensors cover the data without holes, overlaps or trailing bytes.
+//
+// Tensor data is never read. The header is parsed while it streams in, so that
+// the memory used follows the number of tensors and not the size a stranger
+// announced.
+package safetensors
+
+import (
+	"cmp"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"math/bits"
+	"slices"
+)
+
+// Bounds on a header. MaxHeaderSize is the format's own; the others are
+// modseal's and lie far above any published model.
+const (
+	MaxHeaderSize = 100_000_000
+	MaxTensors    = 1_000_000
+	MaxNameSize   = 4 << 10
+	// MaxRank and maxDims bound the dimensions of one tensor and of the file:
+	// two bytes of JSON become eight bytes of memory.
+	MaxRank = 64
+	maxDims = 4_000_000
+	// MaxMetadataSize bounds all of __metadata__; each entry is charged
+	// metadataEntryCost on top of its text.
+	MaxMetadataSize   = 4 << 20
+	metadataEntryCost = 64
+)
+
+const (
+	lengthSize  = 8
+	metadataKey = "__metadata__"
+)
+
+// DType is the element type of a tensor, spelled as in the header.
+type DType string
+
+// The element types of the format.
+const (
+	F4         DType = "F4"
+	F6E2M3     DType = "F6_E2M3"
+	F6E3M2     DType = "F6_E3M2"
+	Bool       DType = "BOOL"
+	U8         DType = "U8"
+	I8         DType = "I8"
+	F8E5M2     DType = "F8_E5M2"
+	F8E4M3     DType = "F8_E4M3"
+	F8E8M0     DType = "F8_E8M0"
+	F8E4M3FNUZ DType = "F8_E4M3FNUZ"
+	F8E5M2FNUZ DType = "F8_E5M2FNUZ"
+	I16        DType = "I16"
+	U16        DType = "U16"
+	F16        DType = "F16"
+	BF16       DType = "BF16"
+	I32        DType = "I32"
+	U32        DType = "U32"
+	F32        DType = "F32"
+	C64        DType = "C64"
+	F64        DType = "F64"
+	I64        DType = "I64"
+	U64        DType = "U64"
+)
+
+// dtypes holds the width of each type in bits and its name in a ModelPack
+// config, which has none for types of four and six bits, E8M0 and FNUZ.
+var dtypes = map[DType]struct {
+	bits      uint64
+	precision string
+}{
+	F4:         {4, ""},
+	F6E2M3:     {6, ""},
+	F6E3M2:     {6, ""},
+	Bool:       {8, "bool"},
+	U8:         {8, "uint8"},
+	I8:         {8, "int8"},
+	F8E5M2:     {8, "float8_e5m2"},
+	F8E4M3:     {8, "float8_e4m3"},
+	F8E8M0:     {8, ""},
+	F8E4M3FNUZ: {8, ""},
+	F8E5M2FNUZ: {8, ""},
+	I16:        {16, "int16"},
+	U16:        {16, "uint16"},
+	F16:        {16, "float16"},
+	BF16:       {16, "bfloat16"},
+	I32:        {32, "int32"},
+	U32:        {32, "uint32"},
+	F32:        {32, "float32"},
+	C64:        {64, "complex64"},
+	F64:        {64, "float64"},
+	I64:        {64, "int64"},
+	U64:        {64, "uint64"},
+}
+
+// Bits returns the width of one element, 0 for a type the format does not know.
+func (d DType) Bits() uint64 { return dtypes[d].bits }
+
+// PrecisionName returns the name that a ModelPack config has for d, "" when it
+// has none.
+func PrecisionName(d DType) string { return dtypes[d].precision }
+
+// Header is what a file says about its tensors.
+type Header struct {
+	// Metadata is the free text of __metadata__, nil when the file has none.
+	Metadata map[string]string
+	// Tensors are sorted by offset; tensors without data that share an offset
+	// are sorted by name.
+	Tensors []Tensor
+	// HeaderSize is the length of the JSON header, padding included. The data
+	// begins HeaderSize + 8 bytes into the file.
+	HeaderSize int64
+}
+
+// Tensor is one entry of the header. Begin and End count from the start of the
+// data.
+type Tensor struct {
+	Name       string
+	DType      DType
+	Shape      []uint64
+	Begin, End uint64
+}
+
+// Elements returns the product of the shape; 1 for rank 0. Read has checked
+// that it does not overflow.
+func (t Tensor) Elements() uint64 {
+	n := uint64(1)
+	for _, d := range t.Shape {
+		n *= d
+	}
+	return n
+}
+
+// Error is a breach of the format. Errors of another type mean that the file
+// could not be read.
+type Error struct {
+	// Offset counts from the start of the file; -1 when the breach is not at
+	// one place.
+	Offset int64
+	Reason string
+}
+
+func (e *Error) Error() string {
+	if e.Offset < 0 {
+		return e.Reason
+	}
+	return fmt.Sprintf("byte %d: %s", e.Offset, e.Reason)
+}
+
+func invalid(offset int64, format string, args ...any) error {
+	return &Error{Offset: offset, Reason: fmt.Sprintf(format, args...)}
+}
+
+// Read parses and checks the header of the file of the given size.
+func Read(r io.ReaderAt, size int64) (*Header, error) {
+	n, err := headerSize(r, size)
+	if err != nil {
+		return nil, err
+	}
+	d := newDecoder(r, n)
+	if err := d.header(); err != nil {
+		return nil, err
+	}
+	if err := checkNames(d.tensors); err != nil {
+		return nil, err
+	}
+	if err := checkLayout(d.tensors, uint64(size-lengthSize-n)); err != nil {
+		return nil, err
+	}
+	return &Header{Metadata: d.metadata, Tensors: d.tensors, HeaderSize: n}, nil
+}
+
+func headerSize(r io.ReaderAt, size int64) (int64, error) {
+	if size < lengthSize {
+		return 0, invalid(0, "a file of %d bytes has no room for the header length", size)
+	}
+	var b [lengthSize]byte
+	if n, err := r.ReadAt(b[:], 0); n < len(b) {
+		return 0, readError(0, err)
+	}
+	n := binary.LittleEndian.Uint64(b[:])
+	if n > MaxHeaderSize {
+		return 0, invalid(0, "header of %d bytes is larger than %d", n, MaxHeaderSize)
+	}
+	if int64(n) > size-lengthSize {
+		return 0, invalid(0, "header of %d bytes does not fit a file of %d", n, size)
+	}
+	if n == 0 {
+		return 0, invalid(0, "header is empty")
+	}
+	return int64(n), nil
+}
+
+// readError tells a reader that ends before the promised size from one that
+// fails.
+func readError(at int64, err error) error {
+	if err == nil || errors.Is(err, io.EOF) {
+		err = io.ErrUnexpectedEOF
+	}
+	return fmt.Errorf("read header at byte %d: %w", at, err)
+}
+
+// checkNames finds duplicate tensors. The format forbids them, its reference
+// parser keeps the last one. Sorting needs no memory beyond the tensors.
+func checkNames(ts []Tensor) error {
+	slices.SortFunc(ts, func(a, b Tensor) int { return cmp.Compare(a.Name, b.Name) })
+	for i := 1; i < len(ts); i++ {
+		if ts[i].Name == ts[i-1].Name {
+			return invalid(-1, "duplicate key %q", ts[i].Name)
+		}
+	}
+	return nil
+}
+
+// checkLayout puts the tensors in the order of their data and requires that
+// they cover it exactly: "the byte buffer needs to be entirely indexed, and
+// cannot contain holes".
+func checkLayout(ts []Tensor, data uint64) error {
+	slices.SortFunc(ts, func(a, b Tensor) int {
+		return cmp.Or(cmp.Compare(a.Begin, b.Begin), cmp.Compare(a.End, b.End), cmp.Compare(a.Name, b.Name))
+	})
+	var next uint64
+	for _, t := range ts {
+		if t.Begin > next {
+			return invalid(-1, "tensor %q: begins at %d, a hole of %d bytes after the tensor before it", t.Name, t.Begin, t.Begin-next)
+		}
+		if t.Begin < next {
+			return invalid(-1, "tensor %q: begins at %d, inside the tensor before it, which ends at %d", t.Name, t.Begin, next)
+		}
+		next = t.End
+	}
+	if next != data {
+		return invalid(-1, "tensors end at %d, but the file holds %d bytes of data", next, data)
+	}
+	return nil
+}
+
+// check compares the span of t with its type and shape.
+func (t *Tensor) check(at int64) error {
+	elements, overflow := uint64(1), false
+	for _, d := range t.Shape {
+		hi, lo := bits.Mul64(elements, d)
+		elements, overflow = lo, overflow || hi != 0
+	}
+	hi, width := bits.Mul64(elements, t.DType.Bits())
+	if overflow || hi != 0 || elements > math.MaxInt64 {
+		return invalid(at, "tensor %q: shape overflows", t.Name)
+	}
+	if width%8 != 0 {
+		return invalid(at, "tensor %q: %d bits are not whole bytes", t.Name, width)
+	}
+	if t.End < t.Begin {
+		return invalid(at, "tensor %q: ends at %d before it begins at %d", t.Name, t.End, t.Begin)
+	}
+	if got := t.End - t.Begin; got != width/8 {
+		return invalid(at, "tensor %q: spans %d bytes, shape and type need %d", t.Name, got, width/8)
+	}
+	return nil
+}
