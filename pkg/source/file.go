@@ -1,0 +1,105 @@
+package source
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"time"
+
+	"github.com/modseal/modseal/artifacttypes"
+)
+
+// File is one regular file of a model.
+type File struct {
+	Path       string // relative, /-separated, safe by [artifacttypes.ValidatePath]
+	Size       int64
+	Executable bool // by its owner
+	Role       artifacttypes.Role
+	Proven     bool   // the content proved the role, not only the name
+	Format     string // of a weight: safetensors, gguf, onnx, …; empty when unknown
+
+	info fs.FileInfo // as listed, to notice another file under the same name
+	from opener
+}
+
+// opener opens a file below a directory without leaving it.
+type opener struct {
+	dir  string
+	name string
+	open func(root *os.Root, name string) (*os.File, error)
+}
+
+func newFile(as string, info fs.FileInfo, from opener) File {
+	return File{Path: as, Size: info.Size(), Executable: info.Mode()&0o100 != 0, info: info, from: from}
+}
+
+// Open opens the file for reading from its beginning. It fails with
+// [ErrChanged] when the file is not the one that was listed.
+func (f *File) Open() (*os.File, error) {
+	root, err := os.OpenRoot(f.from.dir)
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
+	open := f.from.open
+	if open == nil {
+		open = func(root *os.Root, name string) (*os.File, error) { return root.Open(name) }
+	}
+	file, err := open(root, f.from.name)
+	if err != nil {
+		return nil, err
+	}
+	now, err := file.Stat()
+	if err == nil {
+		err = f.same(now)
+	}
+	if err != nil {
+		file.Close()
+		return nil, err
+	}
+	return file, nil
+}
+
+// Unchanged reports whether the file is still the one that was listed. Whoever
+// read it asks afterwards: bytes that changed under the reader are a mix of two
+// files that nobody meant.
+func (f *File) Unchanged() error {
+	root, err := os.OpenRoot(f.from.dir)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	now, err := root.Stat(f.from.name)
+	if err != nil {
+		return fmt.Errorf("%q: %w: %w", f.Path, ErrChanged, err)
+	}
+	return f.same(now)
+}
+
+func (f *File) same(now fs.FileInfo) error {
+	if !os.SameFile(f.info, now) || f.info.Size() != now.Size() || !f.info.ModTime().Equal(now.ModTime()) {
+		return fmt.Errorf("%q: %w: listed with %d bytes of %s, now %d bytes of %s", f.Path, ErrChanged,
+			f.info.Size(), f.info.ModTime().UTC().Format(time.RFC3339Nano), now.Size(), now.ModTime().UTC().Format(time.RFC3339Nano))
+	}
+	return nil
+}
+
+// sniffBytes is what a look at the beginning of a file takes; every magic and
+// the start of every text format fit.
+const sniffBytes = 512
+
+func (f *File) prefix() ([]byte, error) {
+	file, err := f.Open()
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	buf := make([]byte, sniffBytes)
+	n, err := io.ReadFull(file, buf)
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+		return nil, err
+	}
+	return buf[:n], nil
+}
