@@ -1,0 +1,109 @@
+package policy
+
+import (
+	"fmt"
+	"path"
+	"strings"
+)
+
+// localSchemes are the kinds of subjects that are no registry references.
+var localSchemes = []string{"oci:", "dir:", "archive:"}
+
+// NoScopeError says that no scope of a policy matches a subject, so that the
+// policy's default decides: reject.
+type NoScopeError struct {
+	Policy  string
+	Subject string
+	Default string
+}
+
+func (e *NoScopeError) Error() string {
+	return fmt.Sprintf("%s: no scope of policy %s matches it, and its default is %s", e.Subject, e.Policy, e.Default)
+}
+
+// Next says what the user can do about it.
+func (e *NoScopeError) Next() string {
+	return fmt.Sprintf("add a scope with a prefix of %q to %s; modseal policy explain shows which scope applies", e.Subject, e.Policy)
+}
+
+// Rules returns the requirements for subject: the name of a repository
+// (host/repository, without tag and digest) or oci:PATH, dir:PATH with an
+// absolute path. Without a matching scope the error is a [*NoScopeError].
+func (p *Policy) Rules(subject string) (Rules, error) {
+	name := normalize(subject)
+	best := -1
+	for i, s := range p.Scopes {
+		if s.matches(name) && (best < 0 || len(s.Prefix) > len(p.Scopes[best].Prefix) || p.Scopes[best].Prefix == Any) {
+			best = i
+		}
+	}
+	if best < 0 {
+		return Rules{}, &NoScopeError{Policy: p.Name, Subject: subject, Default: p.Default}
+	}
+	s := p.Scopes[best]
+	return Rules{
+		Name:         fmt.Sprintf("%s scope %s", p.Name, s.Prefix),
+		Scope:        s.Prefix,
+		Mode:         s.Mode,
+		Requirements: s.Requirements,
+	}, nil
+}
+
+func (s Scope) matches(name string) bool {
+	if s.Prefix == Any {
+		return true
+	}
+	rest, ok := strings.CutPrefix(name, s.Prefix)
+	return ok && (rest == "" || rest[0] == '/' || strings.HasSuffix(s.Prefix, ":"))
+}
+
+// normalize makes the spellings of one subject equal: the letter case of a host
+// means nothing, and a path can be written with detours.
+func normalize(subject string) string {
+	for _, scheme := range localSchemes {
+		if p, ok := strings.CutPrefix(subject, scheme); ok {
+			if p == "" {
+				return subject
+			}
+			return scheme + path.Clean(p)
+		}
+	}
+	host, repository, ok := strings.Cut(subject, "/")
+	if !ok {
+		return strings.ToLower(host)
+	}
+	return strings.ToLower(host) + "/" + repository
+}
+
+// checkPrefix refuses what would never match, or not what its author thinks.
+func checkPrefix(prefix string) error {
+	if prefix == Any {
+		return nil
+	}
+	for _, scheme := range localSchemes {
+		if p, ok := strings.CutPrefix(prefix, scheme); ok {
+			if p != "" && (!path.IsAbs(p) || path.Clean(p) != p || p == "/") {
+				return fmt.Errorf("the path in prefix %q must be absolute, below /, and without detours", prefix)
+			}
+			return nil
+		}
+	}
+	host, _, _ := strings.Cut(prefix, "/")
+	switch {
+	case prefix == "":
+		return fmt.Errorf("the prefix is empty; %q matches everything", Any)
+	case strings.ContainsAny(prefix, "*?[]"):
+		return fmt.Errorf("prefix %q has a wildcard; a prefix matches everything below it without one", prefix)
+	case strings.Contains(prefix, "://"):
+		return fmt.Errorf("prefix %q is a URL; write it as host/repository", prefix)
+	case strings.ContainsAny(prefix, " \t\r\n\\"):
+		return fmt.Errorf("prefix %q has a blank or a backslash in it", prefix)
+	case strings.HasSuffix(prefix, "/") || host == "" || strings.Contains(prefix, "//"):
+		return fmt.Errorf("prefix %q has an empty component; write it without / at its ends", prefix)
+	case strings.Contains(prefix, "@") || strings.Contains(prefix[len(host):], ":"):
+		return fmt.Errorf("prefix %q has a tag or a digest; a scope is about a repository", prefix)
+	case strings.HasSuffix(host, ":"):
+		return fmt.Errorf("prefix %q has neither a port nor one of %s", prefix, strings.Join(localSchemes, ", "))
+	}
+	return nil
+}
