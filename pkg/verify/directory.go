@@ -1,0 +1,230 @@
+package verify
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/modseal/modseal/artifacttypes"
+	"github.com/modseal/modseal/pkg/statement"
+	"github.com/modseal/modseal/pkg/trust"
+)
+
+// DirectorySignature is what a detached OMS bundle says about how to read the
+// model before it is compared. It is not trusted yet: reading too much or too
+// little because of it makes [Directory] refuse.
+type DirectorySignature struct {
+	Name        string // of the model, informative
+	Files       int    // signed files; with [statement.MethodShards] signed ranges
+	SingleFile  bool   // it is of a model that is one file, not a directory
+	Method      string // [statement.MethodFiles] or [statement.MethodShards]
+	HashType    string // always [statement.HashSHA256]
+	ShardSize   int64  // with [statement.MethodShards]; see [statement.Shards]
+	IgnorePaths []string
+}
+
+// Ignored reports whether the file at the relative path p plays no part. The
+// file of the signature itself must be left out by the caller.
+func (d *DirectorySignature) Ignored(p string) bool { return statement.Ignored(p, d.IgnorePaths) }
+
+// DirectoryOptions change how [Directory] compares. The zero value demands that
+// model and statement have the same files.
+type DirectoryOptions struct {
+	// IgnoreUnsigned accepts files that the statement does not list. Those that
+	// it lists must still all be there and be right.
+	IgnoreUnsigned bool
+}
+
+// ParseDirectorySignature reads a detached OMS bundle, as OMS signers from 0.3.1
+// on write it. name is its file, for messages. A bundle that cannot be used is a
+// [*Refusal]; one with a hash type that modseal does not compute is
+// [*Undecided].
+func ParseDirectorySignature(name string, bundle []byte) (*DirectorySignature, error) {
+	_, o, err := parseOMSBundle(name, bundle)
+	if err != nil {
+		return nil, err
+	}
+	return &DirectorySignature{
+		Name:        o.SubjectName,
+		Files:       len(o.Resources),
+		SingleFile:  o.IsSingleFile(),
+		Method:      o.Method,
+		HashType:    o.HashType,
+		ShardSize:   o.ShardSize,
+		IgnorePaths: o.IgnorePaths,
+	}, nil
+}
+
+func parseOMSBundle(name string, bundle []byte) (*signedStatement, *statement.OMS, error) {
+	refuse := func(found string) error {
+		return &Refusal{Subject: name, Reasons: []Reason{{
+			Requirement: "OMS signature",
+			LookedFor:   "a Sigstore bundle of version 0.3 with an OMS statement",
+			Found:       found,
+			Next:        "check that this is the signature file of the model; model_signing calls it model.sig",
+		}}}
+	}
+	s, err := parseBundle(bundle)
+	if err != nil {
+		return nil, nil, refuse("a bundle that is not usable: " + err.Error())
+	}
+	header, err := statement.ParseHeader(s.payload)
+	if err != nil {
+		return nil, nil, refuse("an " + err.Error())
+	}
+	if !statement.IsOMS(header.PredicateType) {
+		return nil, nil, refuse(fmt.Sprintf("a statement with predicateType %q", shorten(header.PredicateType)))
+	}
+	o, err := statement.ParseOMS(s.payload)
+	if err != nil {
+		return nil, nil, refuse("an " + err.Error())
+	}
+	if o.HashType != statement.HashSHA256 {
+		return nil, nil, &Undecided{
+			Subject: name,
+			Why:     fmt.Sprintf("its hash type %s is unknown to this version of modseal", o.HashType),
+			Next:    "verify it with model_signing, or ask for a signature by sha256",
+		}
+	}
+	return s, o, nil
+}
+
+// Directory decides whether a model on disk is the one that bundle signs, with
+// one of keys. name is what messages call the model.
+//
+// files are all regular files of the model but the signature file, with their
+// SHA-256; with [statement.MethodShards] all their ranges. Files that
+// [DirectorySignature.Ignored] names may be left out. For a model that is one
+// file, singleFile is true and files has the one under its base name.
+//
+// A *Refusal names the first path that differs.
+func Directory(ctx context.Context, name string, bundle []byte, files []statement.Resource, singleFile bool, keys []trust.Key, opts DirectoryOptions) (*Report, error) {
+	if len(keys) == 0 {
+		return nil, &Undecided{Subject: name, Why: "there is no key to verify it with", Next: "name the signer's public key with --key FILE"}
+	}
+	s, o, err := parseOMSBundle(name, bundle)
+	if err != nil {
+		return nil, err
+	}
+	check := Check{Requirement: "OMS signature by " + names(keys), PredicateType: artifacttypes.PredicateOMS}
+	refuse := func(found, next string) error {
+		check.Outcome, check.Detail = Failed, found
+		return &Refusal{Subject: name, Policy: keyFlags(keys), Checks: []Check{check}, Reasons: []Reason{{
+			Requirement: check.Requirement,
+			LookedFor:   fmt.Sprintf("a signature by %s over the files of %s", describe(keys), name),
+			Found:       found,
+			Next:        next,
+		}}}
+	}
+	key, ok, err := s.signedBy(ctx, keys, ofFiles())
+	if err != nil {
+		return nil, err
+	}
+	if !ok {
+		return nil, refuse("a bundle that is "+s.signer(keys), "if another key is the right one, name it with --key FILE")
+	}
+	check.Signer, check.Fingerprint = key.Name, key.Fingerprint().String()
+	c, err := compare(o, files, singleFile)
+	if err != nil {
+		return nil, err
+	}
+	if !opts.IgnoreUnsigned {
+		c.wrong = append(c.wrong, c.unsigned...)
+	}
+	if len(c.wrong) > 0 {
+		return nil, refuse(firstOf(c.wrong), "fetch the model again from where it came, or ask its signer which files belong to it")
+	}
+	check.Outcome, check.PredicateType = Passed, o.PredicateType
+	check.Detail = fmt.Sprintf("%s, root digest %s", plural(len(o.Resources), "resource"), shortDigest(digest.NewDigestFromEncoded(digest.SHA256, o.Root)))
+	return &Report{
+		Subject:  name,
+		Decision: Accepted,
+		Policy:   keyFlags(keys),
+		Checks:   []Check{check},
+		Warnings: warnings(o, c.unsigned),
+	}, nil
+}
+
+// comparison is how the files of a directory differ from the signed ones.
+type comparison struct {
+	wrong    []string
+	unsigned []string
+}
+
+func compare(o *statement.OMS, files []statement.Resource, singleFile bool) (comparison, error) {
+	var c comparison
+	found := make(map[string]string, len(files))
+	for _, f := range files {
+		if _, twice := found[f.Name]; twice {
+			return c, fmt.Errorf("%q was read twice", f.Name)
+		}
+		found[f.Name] = f.Digest
+	}
+	if singleFile && len(files) == 0 {
+		return c, errors.New("a model of one file without a file")
+	}
+	if o.IsSingleFile() && !singleFile {
+		c.wrong = append(c.wrong, "a signature of a single file, not of a directory: name the file")
+		return c, nil
+	}
+	base := ""
+	if singleFile {
+		base = o.File(files[0])
+	}
+	for _, r := range o.Resources {
+		n := r.Name
+		if file := o.File(r); singleFile && file == statement.SingleFile {
+			n = base + n[len(file):]
+		}
+		got, there := found[n]
+		delete(found, n)
+		switch {
+		case !there:
+			c.wrong = append(c.wrong, fmt.Sprintf("%q missing, signed as sha256:%s", n, r.Digest))
+		case got != r.Digest:
+			c.wrong = append(c.wrong, fmt.Sprintf("%q changed: signed as sha256:%s and is sha256:%s", n, r.Digest, got))
+		}
+	}
+	for _, n := range slices.Sorted(maps.Keys(found)) {
+		if !statement.Ignored(o.File(statement.Resource{Name: n}), o.IgnorePaths) {
+			c.unsigned = append(c.unsigned, fmt.Sprintf("%q that is not signed (sha256:%s)", n, found[n]))
+		}
+	}
+	return c, nil
+}
+
+func warnings(o *statement.OMS, unsigned []string) []string {
+	var out []string
+	defaults := statement.DefaultIgnorePaths()
+	var ignored []string
+	for _, p := range o.IgnorePaths {
+		if !slices.Contains(defaults, p) {
+			ignored = append(ignored, fmt.Sprintf("%q", shorten(p)))
+		}
+	}
+	if len(ignored) > 0 {
+		out = append(out, "the signer left out "+listing(ignored))
+	}
+	if len(unsigned) > 0 {
+		out = append(out, plural(len(unsigned), "unsigned file")+": "+listing(unsigned))
+	}
+	if o.AllowSymlinks {
+		out = append(out, "the signer followed symbolic links")
+	}
+	return out
+}
+
+func keyFlags(keys []trust.Key) string {
+	out := ""
+	for i, k := range keys {
+		if i > 0 {
+			out += " "
+		}
+		out += "--key " + k.Name
+	}
+	return out
+}

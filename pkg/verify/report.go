@@ -1,0 +1,134 @@
+package verify
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/opencontainers/go-digest"
+)
+
+// Decision is how a verification came out that is no error.
+type Decision string
+
+// The decisions.
+const (
+	Accepted Decision = "accepted" // every requirement holds
+	Warned   Decision = "warned"   // one does not, and the rules only warn
+	Skipped  Decision = "skipped"  // nothing was verified: [SkipUnsafe]
+)
+
+// Outcome is how one check came out.
+type Outcome string
+
+// The outcomes.
+const (
+	Passed  Outcome = "passed"
+	Failed  Outcome = "failed"
+	Ignored Outcome = "ignored" // the evidence counts for no requirement
+)
+
+// Report says what was verified, and how it came out.
+type Report struct {
+	Subject  string        `json:"subject"`
+	Digest   digest.Digest `json:"digest,omitempty"` // of the manifest; none for a directory
+	Decision Decision      `json:"decision"`
+	Policy   string        `json:"policy,omitempty"` // where the rules come from
+	Checks   []Check       `json:"checks,omitempty"`
+	Warnings []string      `json:"warnings,omitempty"`
+}
+
+// Check is one requirement that was compared with one piece of evidence.
+type Check struct {
+	Requirement   string        `json:"requirement,omitempty"`
+	Outcome       Outcome       `json:"outcome"`
+	PredicateType string        `json:"predicateType,omitempty"` // of the signed statement; only when passed
+	Signer        string        `json:"signer,omitempty"`        // name of the key in the rules
+	Fingerprint   string        `json:"fingerprint,omitempty"`   // of the key
+	Evidence      digest.Digest `json:"evidence,omitempty"`      // of the referrer manifest
+	Detail        string        `json:"detail,omitempty"`
+}
+
+// Passed reports whether the evidence meets the requirement.
+func (c Check) Passed() bool { return c.Outcome == Passed }
+
+// Refusal says that the rules are not met.
+type Refusal struct {
+	Subject string        `json:"subject"`
+	Digest  digest.Digest `json:"digest,omitempty"`
+	Policy  string        `json:"policy,omitempty"`
+	Reasons []Reason      `json:"reasons"`
+	Checks  []Check       `json:"checks,omitempty"`
+}
+
+// Reason is a requirement that is not met.
+type Reason struct {
+	Requirement string `json:"requirement"`
+	LookedFor   string `json:"lookedFor"`
+	Found       string `json:"found"`
+	Next        string `json:"next"` // what the user can do
+}
+
+func (r Reason) String() string {
+	return fmt.Sprintf("%s: looked for %s; found %s", r.Requirement, r.LookedFor, r.Found)
+}
+
+// Error names the subject and the first reason, in one sentence.
+func (r *Refusal) Error() string {
+	subject := r.Subject
+	if r.Digest != "" {
+		subject += "@" + shortDigest(r.Digest)
+	}
+	if len(r.Reasons) == 0 {
+		return subject + ": refused"
+	}
+	more := ""
+	if n := len(r.Reasons) - 1; n > 0 {
+		more = fmt.Sprintf(" (and %d more)", n)
+	}
+	first := r.Reasons[0]
+	return fmt.Sprintf("%s: refused: %s: found %s%s", subject, first.Requirement, first.Found, more)
+}
+
+// Undecided says that there is nothing to decide with: no rules, or a key is
+// missing.
+type Undecided struct {
+	Subject string
+	Why     string
+	Next    string // what the user can do
+}
+
+func (u *Undecided) Error() string {
+	if u.Subject == "" {
+		return u.Why
+	}
+	return u.Subject + ": " + u.Why
+}
+
+// shortDigest is enough of a digest for people to recognise it.
+func shortDigest(d digest.Digest) string {
+	const digits = 12
+	algorithm, encoded, ok := strings.Cut(d.String(), ":")
+	if !ok || len(encoded) <= digits {
+		return d.String()
+	}
+	return algorithm + ":" + encoded[:digits] + "…"
+}
+
+// listing joins what was found, the first few of it.
+func listing(found []string) string {
+	const most = 5
+	list := found
+	more := ""
+	if len(list) > most {
+		more = fmt.Sprintf(", and %d more", len(list)-most)
+		list = list[:most]
+	}
+	return strings.Join(list, ", ") + more
+}
+
+func plural(n int, word string) string {
+	if n == 1 {
+		return "1 " + word
+	}
+	return fmt.Sprintf("%d %ss", n, word)
+}

@@ -1,0 +1,246 @@
+package verify
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/modseal/modseal/artifacttypes"
+	"github.com/modseal/modseal/pkg/internal/limits"
+	"github.com/modseal/modseal/pkg/policy"
+	"github.com/modseal/modseal/pkg/trust"
+)
+
+// Evidence is a bundle that is attached to the subject.
+type Evidence struct {
+	Digest digest.Digest // of the referrer manifest
+	Bundle []byte
+	Err    error // it could not be read
+}
+
+// Trust is what the names in the rules stand for.
+type Trust struct {
+	Keys map[string]trust.Key // by name of the signer
+}
+
+// Verify decides whether s meets rules, by the evidence that is attached to it
+// and the keys in t.
+//
+// Errors: [*Refusal] when a requirement is not met and the rules enforce it;
+// [*Undecided] when there are no rules or no key for a signer;
+// artifacttypes.ErrInvalidManifest, ErrNotAModel or ErrUnsafePath when the
+// manifest is not one to act on; an *integrity.Error when it is not the one that
+// its descriptor says.
+func Verify(ctx context.Context, s Subject, evidence []Evidence, rules policy.Rules, t Trust) (Verified, error) {
+	model, err := s.model()
+	if err != nil {
+		return Verified{}, err
+	}
+	d := &decision{subject: s, model: model, rules: rules, keys: t.Keys}
+	if err := d.check(); err != nil {
+		return Verified{}, err
+	}
+	if err := d.examine(ctx, evidence); err != nil {
+		return Verified{}, err
+	}
+	for _, req := range rules.Requirements {
+		if req.Signature != nil {
+			d.signature(*req.Signature)
+		}
+	}
+	members := d.oms(rules.OMS())
+	for _, f := range d.findings {
+		if f.problem != "" {
+			d.checks = append(d.checks, Check{Outcome: Ignored, Evidence: f.evidence, Detail: f.problem})
+		}
+	}
+	report := Report{Subject: s.Name, Digest: s.Descriptor.Digest, Decision: Accepted, Policy: rules.Name, Checks: d.checks}
+	if len(d.reasons) > 0 {
+		if rules.Mode != policy.ModeWarn {
+			return Verified{}, &Refusal{Subject: s.Name, Digest: s.Descriptor.Digest, Policy: rules.Name, Reasons: d.reasons, Checks: d.checks}
+		}
+		report.Decision = Warned
+		for _, r := range d.reasons {
+			report.Warnings = append(report.Warnings, r.String())
+		}
+	}
+	return Verified{&state{subject: s.clone(), model: model, report: report, members: members}}, nil
+}
+
+// decision is a verification under way.
+type decision struct {
+	subject  Subject
+	model    *artifacttypes.Model
+	rules    policy.Rules
+	keys     map[string]trust.Key
+	findings []finding
+	checks   []Check
+	reasons  []Reason
+}
+
+// check makes sure that the rules can be decided at all: rules that require
+// nothing would accept everything.
+func (d *decision) check() error {
+	undecided := func(format string, args ...any) error {
+		return &Undecided{
+			Subject: d.subject.Name,
+			Why:     fmt.Sprintf(format, args...),
+			Next:    "name a key with --key FILE, or write a policy with modseal policy init",
+		}
+	}
+	if len(d.rules.Requirements) == 0 {
+		return undecided("there are no rules to verify it by")
+	}
+	if m := d.rules.Mode; m != policy.ModeEnforce && m != policy.ModeWarn {
+		return undecided("mode %q of the rules is unknown", m)
+	}
+	for _, req := range d.rules.Requirements {
+		switch {
+		case req.Signature != nil && (req.Signature.Threshold < 1 || len(req.Signature.Signers) == 0):
+			return undecided("a signature requirement names no signers or no threshold")
+		case req.Signature == nil && req.OMS == nil:
+			return undecided("a requirement is empty")
+		}
+	}
+	signers := append(d.rules.Signers(), d.rules.OMS().Signers...)
+	if len(signers) == 0 {
+		return undecided("the rules name no signers")
+	}
+	for _, s := range signers {
+		if key, ok := d.keys[s.Name]; !ok || key.Fingerprint() == "" {
+			return undecided("there is no key for signer %q", s.Name)
+		}
+	}
+	return nil
+}
+
+// keysOf returns the different keys of signers, under the signers' names.
+func (d *decision) keysOf(signers []policy.Signer) []trust.Key {
+	var keys []trust.Key
+	for _, s := range signers {
+		key := d.keys[s.Name]
+		key.Name = s.Name
+		if !slices.ContainsFunc(keys, key.Equal) {
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
+
+// examine reads every bundle, in an order that does not depend on the registry.
+func (d *decision) examine(ctx context.Context, evidence []Evidence) error {
+	if len(evidence) > limits.Referrers {
+		return &Undecided{
+			Subject: d.subject.Name,
+			Why:     fmt.Sprintf("%d bundles are attached, more than %d", len(evidence), limits.Referrers),
+			Next:    "remove those that do not belong there: modseal tree " + d.subject.reference(),
+		}
+	}
+	evidence = slices.Clone(evidence)
+	slices.SortStableFunc(evidence, func(a, b Evidence) int { return cmp.Compare(a.Digest, b.Digest) })
+	var signers []policy.Signer
+	for _, req := range d.rules.Requirements {
+		if req.Signature != nil {
+			signers = append(signers, req.Signature.Signers...)
+		}
+	}
+	x := &examiner{
+		digest:        d.subject.Descriptor.Digest,
+		signatureKeys: d.keysOf(signers),
+		omsKeys:       d.keysOf(d.rules.OMS().Signers),
+	}
+	for _, e := range evidence {
+		f, err := x.examine(ctx, e)
+		if err != nil {
+			return err
+		}
+		d.findings = append(d.findings, f)
+	}
+	return nil
+}
+
+// signature decides a signature requirement: enough different keys.
+func (d *decision) signature(req policy.SignatureRequirement) {
+	keys := d.keysOf(req.Signers)
+	name := "signature by " + names(keys)
+	if req.Threshold > 1 {
+		name = fmt.Sprintf("signatures by %d of %s", req.Threshold, names(keys))
+	}
+	counted := map[digest.Digest]bool{}
+	var by []string
+	for _, f := range d.findings {
+		if f.kind != kindSignature || counted[f.key.Fingerprint()] {
+			continue
+		}
+		// The key is one of the rules; it must be one of this requirement, and
+		// bears the name that it has there.
+		i := slices.IndexFunc(keys, f.key.Equal)
+		if i < 0 {
+			continue
+		}
+		counted[f.key.Fingerprint()] = true
+		by = append(by, keys[i].Name)
+		d.checks = append(d.checks, Check{
+			Requirement: name, Outcome: Passed, PredicateType: artifacttypes.PredicateCosignSign,
+			Signer: keys[i].Name, Fingerprint: keys[i].Fingerprint().String(), Evidence: f.evidence,
+		})
+	}
+	if len(counted) >= req.Threshold {
+		return
+	}
+	reason := Reason{
+		Requirement: name,
+		LookedFor:   fmt.Sprintf("a signature of %s by %s", shortDigest(d.subject.Descriptor.Digest), describe(keys)),
+		Found:       d.found(),
+		Next:        d.next(),
+	}
+	if len(by) > 0 {
+		reason.Found = fmt.Sprintf("only %d of %d, by %s; attached are %s", len(by), req.Threshold, strings.Join(by, ", "), reason.Found)
+	}
+	d.fail(reason)
+}
+
+func (d *decision) fail(r Reason) {
+	d.reasons = append(d.reasons, r)
+	d.checks = append(d.checks, Check{Requirement: r.Requirement, Outcome: Failed, Detail: r.Found})
+}
+
+// found says what is attached.
+func (d *decision) found() string {
+	if len(d.findings) == 0 {
+		return "nothing attached"
+	}
+	var each []string
+	for _, f := range d.findings {
+		each = append(each, "one "+f.String())
+	}
+	return plural(len(d.findings), "bundle") + ": " + listing(each)
+}
+
+func (d *decision) next() string {
+	if len(d.findings) == 0 {
+		return "ask for a signature, or sign it yourself: modseal sign --key PRIVATE-KEY " + d.subject.reference()
+	}
+	return "see what is attached: modseal tree " + d.subject.reference() +
+		"; if another key is the right one, name it: modseal verify --key PUBLIC-KEY " + d.subject.reference()
+}
+
+func names(keys []trust.Key) string {
+	var out []string
+	for _, k := range keys {
+		out = append(out, k.Name)
+	}
+	return listing(out)
+}
+
+func describe(keys []trust.Key) string {
+	var out []string
+	for _, k := range keys {
+		out = append(out, fmt.Sprintf("%s (%s, %s)", k.Name, k.Describe(), k.Short()))
+	}
+	return listing(out)
+}
