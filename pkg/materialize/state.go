@@ -1,0 +1,190 @@
+package materialize
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/modseal/modseal/artifacttypes"
+	"github.com/modseal/modseal/pkg/internal/limits"
+)
+
+// recordVersion is raised when the record changes its meaning; another version
+// is ignored, like any record that is not understood.
+const recordVersion = 1
+
+// record is what a call leaves about a directory for the next one: a cache of
+// which bytes are where, and the list of the files that are modseal's.
+type record struct {
+	Version int           `json:"version"`
+	Dir     string        `json:"dir"`
+	Digest  digest.Digest `json:"digest"`
+	Files   []recordFile  `json:"files"`
+
+	files map[string]recordFile
+}
+
+type recordFile struct {
+	Path   string        `json:"path"`
+	Digest digest.Digest `json:"digest"`
+	Mode   uint32        `json:"mode"`
+	// Layer is the tar layer that holds the file, when the call that wrote the
+	// record unpacked all of that layer.
+	Layer digest.Digest `json:"layer,omitempty"`
+	fingerprint
+}
+
+// fingerprint is how the file system shows that a file was touched. The change
+// time cannot be set back by a program, as the modification time can.
+type fingerprint struct {
+	Size    int64  `json:"size"`
+	MtimeNs int64  `json:"mtimeNs"`
+	CtimeNs int64  `json:"ctimeNs"`
+	Inode   uint64 `json:"inode"`
+	Dev     uint64 `json:"dev"`
+}
+
+// clockTick is longer than the steps in which kernels stamp files: a file that
+// was touched less than this ago can be touched again without getting another
+// time.
+const clockTick = 25 * time.Millisecond
+
+// settled reports whether any later change of the file will show.
+func settled(at fingerprint) bool {
+	return time.Since(time.Unix(0, at.CtimeNs)) > clockTick
+}
+
+// readRecord returns the record about dir; an empty one when there is none, or
+// none that can be believed.
+func readRecord(name, dir string) *record {
+	none := &record{files: map[string]recordFile{}}
+	if name == "" {
+		return none
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return none
+	}
+	defer f.Close()
+	raw, err := io.ReadAll(io.LimitReader(f, limits.StateBytes+1))
+	if err != nil || len(raw) > limits.StateBytes {
+		return none
+	}
+	var r record
+	if json.Unmarshal(raw, &r) != nil || r.Version != recordVersion || r.Dir != dir || len(r.Files) > 2*limits.Files {
+		return none
+	}
+	r.files = make(map[string]recordFile, len(r.Files))
+	for _, f := range r.Files {
+		if checkMemberPath(f.Path) != nil || artifacttypes.ValidateDigest(f.Digest) != nil {
+			return none
+		}
+		r.files[f.Path] = f
+	}
+	return &r
+}
+
+// saveRecord writes the record last: what it says is on disk already.
+func (j *job) saveRecord() error {
+	if j.options.StateFile == "" {
+		return nil
+	}
+	r := record{Version: recordVersion, Dir: j.dir, Digest: j.digest, Files: []recordFile{}}
+	known := map[string]bool{}
+	for _, f := range j.plan.files {
+		known[f.path] = true
+		entry := recordFile{Path: f.path, Digest: f.digest, Mode: uint32(f.mode.Perm()), Layer: f.layer}
+		if len(j.sel.include) > 0 {
+			entry.Layer = "" // not all of the layer is here
+		}
+		if f.at != nil && !f.loose {
+			entry.fingerprint = *f.at
+		}
+		entry.Size = f.size
+		r.Files = append(r.Files, entry)
+	}
+	for _, f := range j.plan.kept {
+		if !known[f.Path] {
+			r.Files = append(r.Files, f)
+		}
+	}
+	raw, err := artifacttypes.Marshal(r)
+	if err != nil {
+		return err
+	}
+	return replaceFile(j.options.StateFile, append(raw, '\n'))
+}
+
+// replaceFile writes a file as a whole, so that a crash leaves the old or the
+// new one, unless it holds the same already.
+func replaceFile(name string, raw []byte) (err error) {
+	dir := filepath.Dir(name)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(dir, filepath.Base(name)+".*")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			_ = f.Close()
+			_ = os.Remove(f.Name())
+		}
+	}()
+	if _, err := f.Write(raw); err != nil {
+		return err
+	}
+	if err := f.Sync(); err != nil {
+		return err
+	}
+	if err := f.Close(); err != nil {
+		return err
+	}
+	if err := os.Rename(f.Name(), name); err != nil {
+		return err
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(syncDir(root, "."), root.Close())
+}
+
+// finishPresent learns how the written files look now, for the record, and
+// reports the others.
+func (j *job) finishPresent() {
+	waited := false
+	for _, f := range j.plan.files {
+		if f.outcome == Reused {
+			j.progress.Start(f.path, f.size)
+			j.progress.Finish(f.path, true)
+			continue
+		}
+		if !waited && j.options.StateFile != "" {
+			// From here on a change gets another time than what is recorded.
+			time.Sleep(clockTick)
+			waited = true
+		}
+		f.loose = true
+		info, err := j.root.Lstat(f.path)
+		if err != nil || !info.Mode().IsRegular() {
+			continue
+		}
+		at, trusted := identify(info)
+		// at holds the time of the last write of the staged file: whoever wrote
+		// to it since changed that.
+		if trusted && f.at != nil && at.MtimeNs == f.at.MtimeNs && at.Size == f.size && at.Inode == f.at.Inode {
+			f.at, f.loose = &at, !settled(at)
+		}
+	}
+}
+
+// missing reports whether err says that a file is not there.
+func missing(err error) bool { return errors.Is(err, fs.ErrNotExist) }
