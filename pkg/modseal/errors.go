@@ -1,0 +1,89 @@
+package modseal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"oras.land/oras-go/v2/errdef"
+
+	"github.com/modseal/modseal/pkg/internal/integrity"
+	"github.com/modseal/modseal/pkg/policy"
+	"github.com/modseal/modseal/pkg/referrer"
+	"github.com/modseal/modseal/pkg/remote"
+	"github.com/modseal/modseal/pkg/verify"
+)
+
+// Class is what a caller branches on: whether to fix the call, to stop, or to
+// try again.
+type Class int
+
+// The classes of errors.
+const (
+	ClassNone         Class = iota // no error
+	ClassOther                     // anything else
+	ClassUsage                     // the call makes no sense
+	ClassRefused                   // verification or policy says no
+	ClassUndecided                 // nothing says whom to trust
+	ClassNotFound                  // no such repository, tag, digest or file
+	ClassUnauthorized              // the registry wants other credentials
+	ClassTransport                 // the network or the registry failed; try again
+	ClassIntegrity                 // bytes are not what their digest says
+	ClassDrift                     // the destination tag holds something else
+	ClassInterrupted               // the caller cancelled
+)
+
+// DriftError says that a tag would be moved from what it holds.
+type DriftError struct {
+	Reference  string
+	Have, Want string // digests
+}
+
+func (e *DriftError) Error() string {
+	return fmt.Sprintf("%s holds %s, not %s", e.Reference, e.Have, e.Want)
+}
+
+// classes are tried in this order: an answer that was refused for its content
+// stays refused even if it came over a bad line.
+var classes = []struct {
+	class Class
+	is    func(error) bool
+}{
+	{ClassInterrupted, func(err error) bool { return errors.Is(err, context.Canceled) }},
+	{ClassRefused, isRefused},
+	{ClassUndecided, isUndecided},
+	{ClassIntegrity, func(err error) bool { return as[*integrity.Error](err) }},
+	{ClassDrift, func(err error) bool { return as[*DriftError](err) }},
+	{ClassUsage, func(err error) bool { return errors.Is(err, ErrUsage) }},
+	{ClassUnauthorized, remote.IsUnauthorized},
+	{ClassNotFound, func(err error) bool { return errors.Is(err, errdef.ErrNotFound) || errors.Is(err, fs.ErrNotExist) }},
+	{ClassTransport, remote.IsTransport},
+}
+
+// ClassOf sorts err into a class.
+func ClassOf(err error) Class {
+	if err == nil {
+		return ClassNone
+	}
+	for _, c := range classes {
+		if c.is(err) {
+			return c.class
+		}
+	}
+	return ClassOther
+}
+
+func isRefused(err error) bool {
+	return as[*verify.Refusal](err) || as[*ManifestError](err) || as[*integrity.TooLargeError](err) ||
+		as[*referrer.TooManyError](err) || as[*referrer.CycleError](err) || as[*policy.NoScopeError](err)
+}
+
+func isUndecided(err error) bool {
+	return as[*verify.Undecided](err) || as[*TrustError](err)
+}
+
+func as[T error](err error) bool {
+	var target T
+	return errors.As(err, &target)
+}

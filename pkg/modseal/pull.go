@@ -1,0 +1,91 @@
+package modseal
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"path/filepath"
+
+	"github.com/modseal/modseal/artifacttypes"
+	"github.com/modseal/modseal/pkg/materialize"
+	"github.com/modseal/modseal/pkg/verify"
+)
+
+// PullOptions say whom to trust and what to write.
+type PullOptions struct {
+	Trust TrustOptions
+	// SkipVerificationUnsafe writes files that nobody vouched for. Digests are
+	// still checked.
+	SkipVerificationUnsafe bool
+
+	Include     []string             // doublestar patterns of paths; empty means all
+	Roles       []artifacttypes.Role // empty means all
+	Check       bool                 // compare what is there by content, not by file status
+	Overwrite   bool                 // replace files that no pull wrote
+	Concurrency int
+}
+
+// PullResult says what [Client.Pull] did.
+type PullResult struct {
+	Reference    string              `json:"reference"`
+	Digest       string              `json:"digest"`
+	Verification verify.Report       `json:"verification"`
+	Files        *materialize.Result `json:"result"`
+}
+
+// Pull resolves target once, verifies what it names, and writes its files below
+// dir. Nothing appears under a final name unless everything is good.
+func (c *Client) Pull(ctx context.Context, target, dir string, o PullOptions) (*PullResult, error) {
+	l, err := c.parseAndOpen(target, false)
+	if err != nil {
+		return nil, err
+	}
+	var trust *trusted
+	if !o.SkipVerificationUnsafe {
+		// Whom to trust is known before the registry is asked anything.
+		if trust, err = o.Trust.load(l.Scope()); err != nil {
+			return nil, err
+		}
+	}
+	a, err := l.resolve(ctx)
+	if err != nil {
+		return nil, err
+	}
+	v, err := a.verify(ctx, trust)
+	if err != nil {
+		return nil, err
+	}
+	state, err := c.stateFile(dir)
+	if err != nil {
+		return nil, err
+	}
+	res, err := materialize.Materialize(ctx, v, l.blobs, dir, materialize.Options{
+		StateFile: state, Check: o.Check, Overwrite: o.Overwrite,
+		Include: o.Include, Roles: o.Roles, Concurrency: o.Concurrency, Progress: c.o.Progress,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &PullResult{
+		Reference: l.String(), Digest: a.descriptor.Digest.String(),
+		Verification: v.Report(), Files: res,
+	}, nil
+}
+
+// stateFile returns where the record of pulls into dir is kept. It lies outside
+// of dir: the directory is to hold the model and nothing else, or it would not
+// be what was signed.
+func (c *Client) stateFile(dir string) (string, error) {
+	if c.o.StateDir == "" {
+		return "", nil
+	}
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return "", err
+	}
+	if real, err := filepath.EvalSymlinks(abs); err == nil {
+		abs = real
+	}
+	sum := sha256.Sum256([]byte(abs))
+	return filepath.Join(c.o.StateDir, "pulls", hex.EncodeToString(sum[:16])+".json"), nil
+}

@@ -1,0 +1,190 @@
+package modseal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"oras.land/oras-go/v2/errdef"
+
+	"github.com/modseal/modseal/pkg/internal/limits"
+	"github.com/modseal/modseal/pkg/pack"
+	"github.com/modseal/modseal/pkg/source"
+)
+
+// PackOptions say how a directory becomes an artifact.
+type PackOptions struct {
+	FollowSymlinks bool
+	Exclude        []string          // doublestar patterns, besides the defaults
+	Set            map[string]string // config fields, see pack.SettableKeys
+	Annotations    map[string]string // of the manifest
+	Created        *time.Time        // nil writes no time, for the same digest every day
+	Concurrency    int               // layers at once; 0 means pack.DefaultConcurrency
+	// Signer, when not nil, signs the artifact before its tag is set.
+	Signer *SignOptions
+
+	walk source.Options // of tests: how files are opened
+}
+
+// PushResult says what [Client.Push] did.
+type PushResult struct {
+	Reference  string      `json:"reference"`
+	Digest     string      `json:"digest"`
+	Size       int64       `json:"size"` // of all files, in bytes
+	Files      int         `json:"files"`
+	Layers     int         `json:"layers"`
+	Signatures []Signature `json:"signatures,omitempty"`
+	Excluded   []string    `json:"excluded,omitempty"`
+	Warnings   []string    `json:"warnings,omitempty"`
+}
+
+// Push packs the directory (or the one file) dir, stores it at target, a
+// registry reference or an OCI layout with a tag, signs it when a signer is
+// given, and sets the tag last: who sees the tag sees the signatures.
+func (c *Client) Push(ctx context.Context, dir, target string, o PackOptions) (*PushResult, error) {
+	t, err := ParseTarget(target)
+	if err != nil {
+		return nil, err
+	}
+	if err := needTag(t); err != nil {
+		return nil, err
+	}
+	// Whatever can be found wrong is found before the first byte moves.
+	if o.Signer != nil {
+		if err := o.Signer.load(); err != nil {
+			return nil, err
+		}
+	}
+	tree, overrides, err := o.read(ctx, dir)
+	if err != nil {
+		return nil, err
+	}
+	l, err := c.open(t, true)
+	if err != nil {
+		return nil, err
+	}
+	again, err := seen(ctx, l)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", t, err)
+	}
+	packed, err := pack.Pack(ctx, tree, l.ingester(again), pack.Options{
+		Created: o.Created, Overrides: overrides, Concurrency: o.Concurrency,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := packed.Store(ctx, l); err != nil {
+		return nil, fmt.Errorf("%s: %w", t, err)
+	}
+	res := &PushResult{
+		Reference: t.String(), Digest: packed.Descriptor.Digest.String(),
+		Size: tree.Size(), Files: len(tree.Files), Excluded: tree.Excluded, Warnings: packed.Warnings,
+	}
+	for _, d := range tree.EmptyDirs {
+		res.Warnings = append(res.Warnings, fmt.Sprintf("empty directory %q is not stored", d))
+	}
+	if o.Signer != nil {
+		if res.Signatures, res.Warnings, err = signPacked(ctx, l, packed, filepath.Base(tree.Dir), o.Signer, res.Warnings); err != nil {
+			return nil, err
+		}
+	}
+	if err := l.Tag(ctx, packed.Descriptor, t.Reference); err != nil {
+		return nil, fmt.Errorf("%s: tag: %w", t, err)
+	}
+	a, err := newArtifact(l, packed.Descriptor, packed.Manifest)
+	if err != nil {
+		return nil, err
+	}
+	res.Layers = len(a.model.Layers)
+	return res, nil
+}
+
+// needTag refuses targets that a new artifact cannot be stored at.
+func needTag(t Target) error {
+	switch {
+	case t.Kind == KindDirectory:
+		return fmt.Errorf("%w: %s is a directory; store into a registry (host/repository:tag) or an OCI layout (oci:PATH:TAG)", ErrUsage, t)
+	case t.Reference == "":
+		return fmt.Errorf("%w: %s has no tag; add one, such as %s:v1", ErrUsage, t, t)
+	case t.suffix()[0] == '@':
+		return fmt.Errorf("%w: %s names a digest; a digest is what storing gives, a tag is needed, such as :v1", ErrUsage, t)
+	}
+	return nil
+}
+
+// read lists the files of dir and what the user says of them.
+func (o PackOptions) read(ctx context.Context, dir string) (*source.Tree, pack.Overrides, error) {
+	overrides, err := readOverrides(dir)
+	if err != nil {
+		return nil, pack.Overrides{}, err
+	}
+	overrides = overrides.Merge(pack.Overrides{Set: o.Set, Annotations: o.Annotations, Exclude: o.Exclude})
+	if err := overrides.Validate(); err != nil {
+		return nil, pack.Overrides{}, fmt.Errorf("%w: %w", ErrUsage, err)
+	}
+	walk := o.walk
+	walk.FollowSymlinks, walk.Exclude, walk.Roles = o.FollowSymlinks, overrides.Exclude, overrides.Roles
+	tree, err := source.Walk(ctx, dir, walk)
+	return tree, overrides, err
+}
+
+func readOverrides(dir string) (pack.Overrides, error) {
+	info, err := os.Stat(dir)
+	if err != nil || !info.IsDir() {
+		return pack.Overrides{}, err
+	}
+	name := filepath.Join(dir, pack.OverridesFile)
+	text, err := readSmall(name, limits.OverridesBytes)
+	if errors.Is(err, os.ErrNotExist) {
+		return pack.Overrides{}, nil
+	}
+	if err != nil {
+		return pack.Overrides{}, err
+	}
+	o, err := pack.ParseOverrides(text)
+	if err != nil {
+		return pack.Overrides{}, fmt.Errorf("%s: %w", name, err)
+	}
+	return o, nil
+}
+
+// seen reports whether the repository holds artifacts already, so that most
+// layers are likely to be there: then hashing first costs a read and saves the
+// upload. In an empty repository every layer is new.
+func seen(ctx context.Context, l *location) (bool, error) {
+	if l.Kind != KindRegistry {
+		return false, nil
+	}
+	found := false
+	err := l.Tags(ctx, "", func(tags []string) error {
+		found = found || len(tags) > 0
+		if found {
+			return errStop
+		}
+		return nil
+	})
+	if errors.Is(err, errStop) || errors.Is(err, errdef.ErrNotFound) {
+		err = nil
+	}
+	return found, err
+}
+
+var errStop = errors.New("stop")
+
+// readSmall reads a file of at most limit bytes.
+func readSmall(name string, limit int64) ([]byte, error) {
+	f, err := os.Open(name) //nolint:gosec // the user names the file
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err == nil && int64(len(b)) > limit {
+		err = fmt.Errorf("%s: more than %d bytes", name, limit)
+	}
+	return b, err
+}

@@ -1,0 +1,251 @@
+package modseal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"strings"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"oras.land/oras-go/v2/registry"
+
+	"github.com/modseal/modseal/artifacttypes"
+	"github.com/modseal/modseal/pkg/ingest"
+	"github.com/modseal/modseal/pkg/materialize"
+	"github.com/modseal/modseal/pkg/remote"
+	"github.com/modseal/modseal/pkg/store"
+	"github.com/modseal/modseal/pkg/transfer"
+)
+
+// TargetKind says where a target lies.
+type TargetKind int
+
+// The kinds of targets.
+const (
+	KindRegistry  TargetKind = iota // host/repository[:tag|@digest]
+	KindLayout                      // oci:PATH[:TAG|@DIGEST]
+	KindDirectory                   // ./PATH, ../PATH, /PATH or dir:PATH
+)
+
+// Target is what a command works on, parsed but not opened.
+type Target struct {
+	Kind      TargetKind
+	Registry  registry.Reference // KindRegistry
+	Path      string             // KindLayout, KindDirectory
+	Reference string             // tag or digest; empty when none was given
+}
+
+// ErrUsage is wrapped when a call makes no sense whatever the world looks like.
+var ErrUsage = errors.New("usage")
+
+// ParseTarget parses the grammar of targets. A text without a prefix that does
+// not begin with ".", "/" or "~" is a registry reference.
+func ParseTarget(s string) (Target, error) {
+	switch {
+	case s == "":
+		return Target{}, fmt.Errorf("%w: the target is empty", ErrUsage)
+	case strings.HasPrefix(s, "oci:"):
+		return parseLayout(strings.TrimPrefix(s, "oci:"))
+	case strings.HasPrefix(s, "dir:"):
+		return parseDirectory(strings.TrimPrefix(s, "dir:"))
+	case s == "." || s == ".." || filepath.IsAbs(s) || hasAnyPrefix(s, "./", "../", "/", `.\`, `..\`):
+		return parseDirectory(s)
+	}
+	ref, err := remote.ParseReference(s)
+	if err != nil {
+		return Target{}, fmt.Errorf("%w: %w", ErrUsage, err)
+	}
+	return Target{Kind: KindRegistry, Registry: ref, Reference: ref.Reference}, nil
+}
+
+func hasAnyPrefix(s string, prefixes ...string) bool {
+	for _, p := range prefixes {
+		if strings.HasPrefix(s, p) {
+			return true
+		}
+	}
+	return false
+}
+
+func parseDirectory(path string) (Target, error) {
+	if path == "" {
+		return Target{}, fmt.Errorf("%w: the path of the directory is empty", ErrUsage)
+	}
+	return Target{Kind: KindDirectory, Path: path}, nil
+}
+
+// parseLayout splits PATH[:TAG|@DIGEST]. The tag is what follows the last colon
+// when no path separator does, so that oci:C:\x and oci:./a:b/c stay paths.
+func parseLayout(s string) (Target, error) {
+	t := Target{Kind: KindLayout, Path: s}
+	if i := strings.LastIndex(s, "@sha"); i > 0 && strings.Contains(s[i:], ":") && !strings.ContainsAny(s[i:], `/\`) {
+		t.Path, t.Reference = s[:i], s[i+1:]
+		if err := artifacttypes.ValidateDigest(digest.Digest(t.Reference)); err != nil {
+			return Target{}, fmt.Errorf("%w: oci:%s: %w", ErrUsage, s, err)
+		}
+	} else if i := strings.LastIndexByte(s, ':'); i > 0 && !strings.ContainsAny(s[i:], `/\`) {
+		t.Path, t.Reference = s[:i], s[i+1:]
+		if err := (registry.Reference{Reference: t.Reference}).ValidateReferenceAsTag(); err != nil {
+			return Target{}, fmt.Errorf("%w: oci:%s: %q is not a valid tag", ErrUsage, s, t.Reference)
+		}
+	}
+	if t.Path == "" {
+		return Target{}, fmt.Errorf("%w: oci:%s: the path of the layout is empty", ErrUsage, s)
+	}
+	return t, nil
+}
+
+// String returns the target as it can be parsed again.
+func (t Target) String() string {
+	switch t.Kind {
+	case KindLayout:
+		return "oci:" + t.Path + t.suffix()
+	case KindDirectory:
+		return "dir:" + t.Path
+	case KindRegistry:
+	}
+	return t.Registry.Registry + "/" + t.Registry.Repository + t.suffix()
+}
+
+func (t Target) suffix() string {
+	switch {
+	case t.Reference == "":
+		return ""
+	case strings.Contains(t.Reference, ":"):
+		return "@" + t.Reference
+	}
+	return ":" + t.Reference
+}
+
+// Scope returns the name by which policies know the target: host/repository,
+// oci:/absolute/path or dir:/absolute/path.
+func (t Target) Scope() string {
+	if t.Kind == KindRegistry {
+		return t.Registry.Registry + "/" + t.Registry.Repository
+	}
+	abs, err := filepath.Abs(t.Path)
+	if err != nil {
+		abs = t.Path
+	}
+	if t.Kind == KindLayout {
+		return "oci:" + filepath.ToSlash(abs)
+	}
+	return "dir:" + filepath.ToSlash(abs)
+}
+
+// at returns the target with the digest in the place of its tag: what people
+// need to say again what was decided.
+func (t Target) at(d ocispec.Descriptor) string {
+	t.Reference = d.Digest.String()
+	return t.String()
+}
+
+// repository is what a repository of a registry and a layout have in common.
+type repository interface {
+	Resolve(ctx context.Context, reference string) (ocispec.Descriptor, error)
+	Fetch(ctx context.Context, target ocispec.Descriptor) (io.ReadCloser, error)
+	Exists(ctx context.Context, target ocispec.Descriptor) (bool, error)
+	Push(ctx context.Context, expected ocispec.Descriptor, content io.Reader) error
+	Tag(ctx context.Context, desc ocispec.Descriptor, reference string) error
+	Tags(ctx context.Context, last string, fn func(tags []string) error) error
+	Referrers(ctx context.Context, desc ocispec.Descriptor, artifactType string, fn func([]ocispec.Descriptor) error) error
+}
+
+// location is an opened target.
+type location struct {
+	Target
+	repository
+	blobs materialize.Source // where layers are read from
+	// ingester returns where new layers go. hashFirst says that most of them
+	// are likely to be there already.
+	ingester func(hashFirst bool) ingest.Ingester
+}
+
+// open opens a registry or layout target. create makes a layout that is not
+// there yet.
+func (c *Client) open(t Target, create bool) (*location, error) {
+	switch t.Kind {
+	case KindLayout:
+		open := store.Open
+		if create {
+			open = store.Create
+		}
+		layout, err := open(t.Path)
+		if err != nil {
+			return nil, err
+		}
+		return &location{
+			Target: t, repository: layout, blobs: layout,
+			ingester: func(bool) ingest.Ingester { return layout },
+		}, nil
+	case KindRegistry:
+		repo, err := c.registry.Repository(t.Registry)
+		if err != nil {
+			return nil, err
+		}
+		return &location{
+			Target: t, repository: repo,
+			blobs: transfer.NewFetcher(repo, transfer.FetchOptions{}),
+			ingester: func(hashFirst bool) ingest.Ingester {
+				return transfer.NewUploader(repo, transfer.UploadOptions{HashFirst: hashFirst, Progress: c.o.Progress})
+			},
+		}, nil
+	case KindDirectory:
+	}
+	return nil, fmt.Errorf("%w: %s is a directory; a registry reference (host/repository:tag) or an OCI layout (oci:PATH:TAG) is needed", ErrUsage, t)
+}
+
+// parseAndOpen is what every verb on a repository begins with.
+func (c *Client) parseAndOpen(target string, create bool) (*location, error) {
+	t, err := ParseTarget(target)
+	if err != nil {
+		return nil, err
+	}
+	return c.open(t, create)
+}
+
+// artifact is a resolved model: from here on everything goes by digest.
+type artifact struct {
+	*location
+	descriptor ocispec.Descriptor
+	manifest   []byte
+	model      *artifacttypes.Model
+}
+
+// ManifestError says that what a reference names is not a model that modseal
+// would act on: not a model at all, malformed, or with unsafe paths.
+type ManifestError struct {
+	Reference string
+	Err       error
+}
+
+func (e *ManifestError) Error() string { return e.Reference + ": refused: " + e.Err.Error() }
+
+// Unwrap returns the cause.
+func (e *ManifestError) Unwrap() error { return e.Err }
+
+// resolve resolves the target's reference, once, and reads its manifest.
+func (l *location) resolve(ctx context.Context) (*artifact, error) {
+	if l.Reference == "" {
+		return nil, fmt.Errorf("%w: %s has no tag or digest", ErrUsage, l.Target)
+	}
+	desc, err := l.Resolve(ctx, l.Reference)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", l.Target, err)
+	}
+	raw, err := fetchManifest(ctx, l, desc)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", l.Target, err)
+	}
+	if isIndex(desc.MediaType) {
+		return nil, &ManifestError{l.String(), fmt.Errorf("%w: it is an index of several manifests; name one by its digest:%s", artifacttypes.ErrNotAModel, children(l.Target, raw))}
+	}
+	model, err := artifacttypes.ParseManifest(raw)
+	if err != nil {
+		return nil, &ManifestError{l.at(desc), err}
+	}
+	return &artifact{location: l, descriptor: desc, manifest: raw, model: model}, nil
+}
