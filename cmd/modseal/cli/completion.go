@@ -1,0 +1,53 @@
+package cli
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/modseal/modseal/cmd/modseal/cli/option"
+	"github.com/modseal/modseal/pkg/modseal"
+)
+
+// completionTimeout bounds how long a shell waits for the tags of a registry.
+const completionTimeout = 3 * time.Second
+
+// completeTarget completes tags once the repository is spelled out, and files
+// otherwise, for layouts and directories.
+func (a *app) completeTarget(cmd *cobra.Command, _ []string, toComplete string) ([]string, cobra.ShellCompDirective) {
+	i := strings.LastIndexByte(toComplete, ':')
+	if i < 0 || strings.Contains(toComplete[i:], "/") {
+		return nil, cobra.ShellCompDirectiveDefault
+	}
+	repository := toComplete[:i]
+	client, err := a.client(&option.Registry{}, nil)
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveError
+	}
+	ctx, cancel := context.WithTimeout(cmd.Context(), completionTimeout)
+	defer cancel()
+	target, err := modseal.ParseTarget(repository)
+	if err != nil || target.Kind == modseal.KindDirectory {
+		return nil, cobra.ShellCompDirectiveDefault
+	}
+	res, err := client.List(ctx, repository)
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveDefault
+	}
+	var out []string
+	for _, t := range res.Tags {
+		if candidate := repository + ":" + t.Tag; strings.HasPrefix(candidate, toComplete) {
+			out = append(out, candidate)
+		}
+	}
+	return out, cobra.ShellCompDirectiveNoFileComp
+}
+
+func (a *app) completeDirThenTarget(cmd *cobra.Command, args []string, toComplete string) ([]string, cobra.ShellCompDirective) {
+	if len(args) == 0 {
+		return nil, cobra.ShellCompDirectiveFilterDirs
+	}
+	return a.completeTarget(cmd, args, toComplete)
+}

@@ -1,0 +1,70 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"github.com/modseal/modseal/cmd/modseal/cli/option"
+	"github.com/modseal/modseal/cmd/modseal/cli/render"
+	"github.com/modseal/modseal/pkg/modseal"
+)
+
+type copyFlags struct {
+	option.Output
+	option.Registry
+	noReferrers bool
+	overwrite   bool
+	concurrency int
+}
+
+func (a *app) copyCommand() *cobra.Command {
+	var f copyFlags
+	cmd := &cobra.Command{
+		Use:     "copy SRC DST",
+		Aliases: []string{"cp"},
+		Short:   "Copy a model with its signatures between registries and layouts",
+		Long: `Copy the artifact that SRC names, with everything that refers to it, to DST, and
+set the tag of DST last. Every byte is checked against its digest; signatures are
+carried along, not verified.
+
+A tag of DST that holds something else is not moved without --overwrite.`,
+		Example: `  modseal copy dev.example.com/team/model:v1 prod.example.com/team/model:v1
+  modseal copy registry.example.com/team/model:v1 oci:./layout:v1`,
+		Args: exactArgs("SRC", "DST"),
+	}
+	f.Output.AddFlags(cmd.Flags())
+	f.Registry.AddFlags(cmd.Flags())
+	cmd.Flags().BoolVar(&f.noReferrers, "no-referrers", false, "copy the artifact alone, without signatures and attestations")
+	cmd.Flags().BoolVar(&f.overwrite, "overwrite", false, "move the destination tag if it holds something else")
+	addConcurrency(cmd, &f.concurrency)
+	cmd.ValidArgsFunction = a.completeTarget
+	cmd.RunE = func(cmd *cobra.Command, args []string) error { return a.runCopy(cmd.Context(), args[0], args[1], &f) }
+	return cmd
+}
+
+func (a *app) runCopy(ctx context.Context, src, dst string, f *copyFlags) error {
+	p := a.progress(&f.Output)
+	client, err := a.client(&f.Registry, p)
+	if err != nil {
+		return err
+	}
+	res, err := client.Copy(ctx, src, dst, modseal.CopyOptions{
+		WithoutReferrers: f.noReferrers, Overwrite: f.overwrite, Concurrency: f.concurrency,
+	})
+	p.Close()
+	if err != nil {
+		return err
+	}
+	return a.print(&f.Output, res, func(w io.Writer) {
+		fields := render.NewFields(w)
+		fields.Add("copied", res.Source)
+		fields.Add("to", res.Destination)
+		fields.Add("digest", res.Digest)
+		fields.Add("moved", fmt.Sprintf("%s, %s (%d mounted, %d there before)", render.Count(res.Blobs, "blob"), render.Bytes(res.Bytes), res.Mounted, res.Existed))
+		fields.Add("referrers", fmt.Sprint(res.Referrers))
+		fields.Flush()
+	})
+}

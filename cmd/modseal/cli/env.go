@@ -1,0 +1,121 @@
+package cli
+
+import (
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"golang.org/x/term"
+
+	"github.com/modseal/modseal/pkg/remote"
+)
+
+// environment is the one place that reads environment variables.
+type environment struct {
+	get  func(string) string
+	home string
+}
+
+func processEnvironment() environment {
+	// Without a home there are no default files; every command that needs one
+	// has a flag for it.
+	home, _ := os.UserHomeDir()
+	return environment{get: os.Getenv, home: home}
+}
+
+// Environment variables that modseal reads, besides HTTP_PROXY, HTTPS_PROXY and
+// NO_PROXY.
+const (
+	envPassword       = "MODSEAL_PASSWORD"
+	envCosignPassword = "COSIGN_PASSWORD"
+	envConfigHome     = "XDG_CONFIG_HOME"
+	envStateHome      = "XDG_STATE_HOME"
+	envRuntimeDir     = "XDG_RUNTIME_DIR"
+	envDockerConfig   = "DOCKER_CONFIG"
+	envPodmanAuth     = "REGISTRY_AUTH_FILE"
+	envSourceDate     = "SOURCE_DATE_EPOCH"
+	envNoColor        = "NO_COLOR"
+)
+
+// under returns the modseal directory below the XDG base directory that the
+// variable names (XDG Base Directory Specification 0.8: a relative one is
+// ignored).
+func (e environment) under(variable string, fallback ...string) string {
+	if dir := e.get(variable); filepath.IsAbs(dir) {
+		return filepath.Join(dir, "modseal")
+	}
+	if e.home == "" {
+		return ""
+	}
+	return filepath.Join(append(append([]string{e.home}, fallback...), "modseal")...)
+}
+
+func (e environment) stateDir() string { return e.under(envStateHome, ".local", "state") }
+
+func (e environment) defaultPolicy() string {
+	dir := e.under(envConfigHome, ".config")
+	if dir == "" {
+		return ""
+	}
+	return filepath.Join(dir, "policy.yaml")
+}
+
+// credentialFiles returns where docker, podman and their helpers keep
+// credentials, in the order in which they are asked.
+func (e environment) credentialFiles() remote.CredentialFiles {
+	var f remote.CredentialFiles
+	docker := e.get(envDockerConfig)
+	if docker == "" && e.home != "" {
+		docker = filepath.Join(e.home, ".docker")
+	}
+	if docker != "" {
+		f.Docker = append(f.Docker, filepath.Join(docker, "config.json"))
+	}
+	if file := e.get(envPodmanAuth); file != "" {
+		f.Podman = append(f.Podman, file)
+	}
+	if dir := e.get(envRuntimeDir); dir != "" {
+		f.Podman = append(f.Podman, filepath.Join(dir, "containers", "auth.json"))
+	}
+	if e.home != "" {
+		f.Podman = append(f.Podman, filepath.Join(e.home, ".config", "containers", "auth.json"))
+	}
+	return f
+}
+
+// password returns the password of a key from the environment.
+func (e environment) password() (string, bool) {
+	for _, name := range []string{envPassword, envCosignPassword} {
+		if v, ok := os.LookupEnv(name); ok {
+			return v, true
+		}
+	}
+	return "", false
+}
+
+// sourceDate returns the time of SOURCE_DATE_EPOCH
+// (https://reproducible-builds.org/specs/source-date-epoch/), or nil.
+func (e environment) sourceDate() (*time.Time, error) {
+	v := e.get(envSourceDate)
+	if v == "" {
+		return nil, nil //nolint:nilnil // no time is an answer
+	}
+	seconds, err := strconv.ParseInt(v, 10, 64)
+	if err != nil {
+		return nil, err
+	}
+	t := time.Unix(seconds, 0).UTC()
+	return &t, nil
+}
+
+// terminal reports whether w is a terminal that takes more than plain lines.
+func (e environment) terminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd())) && e.get(envNoColor) == "" && e.get("TERM") != "dumb"
+}
+
+func proxyFromEnvironment(req *http.Request) (*url.URL, error) { return http.ProxyFromEnvironment(req) }

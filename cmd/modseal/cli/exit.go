@@ -1,0 +1,151 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/modseal/modseal/pkg/modseal"
+	"github.com/modseal/modseal/pkg/sign"
+	"github.com/modseal/modseal/pkg/verify"
+)
+
+// Exit codes. They are documented and stable: scripts branch on them.
+const (
+	exitDone         = 0
+	exitOther        = 1
+	exitUsage        = 2
+	exitRefused      = 3
+	exitUndecided    = 4
+	exitNotFound     = 5
+	exitUnauthorized = 6
+	exitTransport    = 7
+	exitIntegrity    = 8
+	exitDrift        = 9
+	exitInterrupted  = 130
+)
+
+const exitHelp = `
+Exit codes:
+  0 done                      5 not found
+  1 anything else             6 not authorised by the registry
+  2 wrong usage               7 transport failed, try again
+  3 refused by verification   8 bytes are not what their digest says
+  4 undecided: nothing says   9 the destination tag holds something else
+    whom to trust           130 interrupted
+`
+
+func exitCode(err error) int {
+	if as[*cliUsageError](err) {
+		return exitUsage
+	}
+	if as[*interruptedError](err) {
+		return exitInterrupted
+	}
+	switch modseal.ClassOf(err) {
+	case modseal.ClassNone:
+		return exitDone
+	case modseal.ClassUsage:
+		return exitUsage
+	case modseal.ClassRefused:
+		return exitRefused
+	case modseal.ClassUndecided:
+		return exitUndecided
+	case modseal.ClassNotFound:
+		return exitNotFound
+	case modseal.ClassUnauthorized:
+		return exitUnauthorized
+	case modseal.ClassTransport:
+		return exitTransport
+	case modseal.ClassIntegrity:
+		return exitIntegrity
+	case modseal.ClassDrift:
+		return exitDrift
+	case modseal.ClassInterrupted:
+		return exitInterrupted
+	case modseal.ClassOther:
+	}
+	return exitOther
+}
+
+func as[T error](err error) bool {
+	var target T
+	return errors.As(err, &target)
+}
+
+// cliUsageError is a mistake in how a command was called.
+type cliUsageError struct {
+	command string
+	err     error
+}
+
+func usageError(cmd *cobra.Command, err error) error {
+	return &cliUsageError{command: cmd.CommandPath(), err: err}
+}
+
+func (e *cliUsageError) Error() string { return e.err.Error() }
+func (e *cliUsageError) Unwrap() error { return e.err }
+
+// interruptedError is whatever a command failed with after it was told to stop.
+type interruptedError struct{ err error }
+
+func (e *interruptedError) Error() string { return "interrupted: " + e.err.Error() }
+func (e *interruptedError) Unwrap() error { return e.err }
+
+// printError writes what failed, and what to do next where that is known.
+func printError(w io.Writer, name string, err error) {
+	fmt.Fprintf(w, "%s: %s\n", name, strings.TrimPrefix(err.Error(), modseal.ErrUsage.Error()+": "))
+	var refusal *verify.Refusal
+	if errors.As(err, &refusal) {
+		for _, r := range refusal.Reasons {
+			fmt.Fprintf(w, "  requirement: %s\n  looked for:  %s\n  found:       %s\n", r.Requirement, r.LookedFor, indent(r.Found))
+		}
+	}
+	for _, h := range hints(err) {
+		fmt.Fprintf(w, "  next: %s\n", h)
+	}
+}
+
+func indent(s string) string { return strings.ReplaceAll(s, "\n", "\n               ") }
+
+// hints returns advice by the kind of the error, never by its text.
+func hints(err error) []string {
+	var undecided *verify.Undecided
+	var refusal *verify.Refusal
+	var usage *cliUsageError
+	switch {
+	case errors.As(err, &usage):
+		return []string{usage.command + " --help"}
+	case errors.As(err, &undecided):
+		return []string{undecided.Next}
+	case errors.As(err, &refusal):
+		var out []string
+		seen := map[string]bool{}
+		for _, r := range refusal.Reasons {
+			if r.Next != "" && !seen[r.Next] {
+				seen[r.Next] = true
+				out = append(out, r.Next)
+			}
+		}
+		return out
+	case errors.Is(err, sign.ErrPassword):
+		return []string{"set MODSEAL_PASSWORD, or run in a terminal to be asked"}
+	case errors.Is(err, errNoTerminal):
+		return []string{"run in a terminal, set MODSEAL_PASSWORD for a key, or use --password-stdin for a registry"}
+	}
+	switch modseal.ClassOf(err) {
+	case modseal.ClassUnauthorized:
+		return []string{"modseal login HOST"}
+	case modseal.ClassTransport:
+		return []string{"try again; what was moved and found good is kept"}
+	case modseal.ClassIntegrity:
+		return []string{"the registry, or something before it, gives wrong bytes; pull from another copy, or have the artifact pushed again"}
+	case modseal.ClassDrift:
+		return []string{"use another tag, or --overwrite to move this one"}
+	default:
+		return nil
+	}
+}

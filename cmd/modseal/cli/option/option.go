@@ -1,0 +1,155 @@
+// Package option holds groups of flags that several commands share. A group
+// adds itself to a command's flags and checks its values.
+package option
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/modseal/modseal/artifacttypes"
+)
+
+// Output says in what form a command tells its result.
+type Output struct {
+	Format string
+	Quiet  bool
+}
+
+// Formats of results.
+const (
+	FormatText = "text"
+	FormatJSON = "json"
+)
+
+// AddFlags adds the flags of the group.
+func (o *Output) AddFlags(fs *pflag.FlagSet) {
+	o.Format = FormatText
+	fs.Var(oneOf(&o.Format, FormatText, FormatJSON), "output", "form of the result on standard output: text or json")
+	fs.BoolVarP(&o.Quiet, "quiet", "q", false, "no progress and no warnings on standard error")
+}
+
+// JSON reports whether the result is to be JSON.
+func (o *Output) JSON() bool { return o.Format == FormatJSON }
+
+// Registry says how to reach registries.
+type Registry struct {
+	PlainHTTP  bool
+	Insecure   bool
+	CAFile     string
+	ClientCert string
+	ClientKey  string
+}
+
+// AddFlags adds the flags of the group.
+func (r *Registry) AddFlags(fs *pflag.FlagSet) {
+	fs.BoolVar(&r.PlainHTTP, "plain-http", false, "talk HTTP instead of HTTPS (implied for loopback addresses)")
+	fs.BoolVar(&r.Insecure, "insecure", false, "accept any TLS certificate of the registry; digests and signatures are still checked")
+	fs.StringVar(&r.CAFile, "ca-file", "", "PEM file of certificate authorities to trust besides the system's")
+	fs.StringVar(&r.ClientCert, "cert-file", "", "PEM file of the client certificate")
+	fs.StringVar(&r.ClientKey, "key-file", "", "PEM file of the client certificate's key")
+}
+
+// Trust says whom to trust.
+type Trust struct {
+	Keys   []string
+	Policy string
+}
+
+// AddFlags adds the flags of the group.
+func (t *Trust) AddFlags(fs *pflag.FlagSet) {
+	fs.StringArrayVar(&t.Keys, "key", nil, "public key `FILE`; a signature by it is accepted (may be repeated: any of them)")
+	fs.StringVar(&t.Policy, "policy", "", "policy `FILE` (default: $XDG_CONFIG_HOME/modseal/policy.yaml when it exists)")
+}
+
+// Sign says what signs.
+type Sign struct{ Key string }
+
+// AddFlags adds the flags of the group.
+func (s *Sign) AddFlags(fs *pflag.FlagSet) {
+	fs.StringVar(&s.Key, "key", "", "private key `FILE` to sign with; its password comes from MODSEAL_PASSWORD, COSIGN_PASSWORD or a prompt")
+}
+
+// Pack says how a directory becomes an artifact.
+type Pack struct {
+	FollowSymlinks bool
+	Exclude        []string
+	Set            map[string]string
+	Annotations    map[string]string
+	Created        string
+}
+
+// AddFlags adds the flags of the group.
+func (p *Pack) AddFlags(fs *pflag.FlagSet) {
+	fs.BoolVar(&p.FollowSymlinks, "follow-symlinks", false, "follow symbolic links that stay inside the directory or the Hugging Face cache that it is a snapshot of")
+	fs.StringArrayVar(&p.Exclude, "exclude", nil, "leave out files that match the `GLOB`, such as '**/*.bin' (may be repeated)")
+	fs.StringToStringVar(&p.Set, "set", nil, "set a field of the model config, such as name=tiny,version=1.2")
+	fs.StringToStringVar(&p.Annotations, "annotation", nil, "set an annotation of the manifest; an empty value removes one")
+	fs.StringVar(&p.Created, "created", "", "write this creation `TIME` (RFC 3339) into config and manifest; SOURCE_DATE_EPOCH does the same (default: none, for the same digest every day)")
+}
+
+// Time returns the time that the flag asks for, or nil.
+func (p *Pack) Time() (*time.Time, error) {
+	if p.Created == "" {
+		return nil, nil //nolint:nilnil // no time is an answer
+	}
+	t, err := time.Parse(time.RFC3339, p.Created)
+	if err != nil {
+		return nil, fmt.Errorf("--created %q: a time such as 2026-01-02T15:04:05Z is needed", p.Created)
+	}
+	t = t.UTC()
+	return &t, nil
+}
+
+// Roles is a list of file roles.
+type Roles []artifacttypes.Role
+
+// AddFlags adds the flags of the group.
+func (r *Roles) AddFlags(fs *pflag.FlagSet) {
+	fs.Var(r, "role", "only files of this role: weight, weight.config, doc, code or dataset (may be repeated)")
+}
+
+// String implements pflag.Value.
+func (r *Roles) String() string {
+	var s []string
+	for _, role := range *r {
+		s = append(s, string(role))
+	}
+	return strings.Join(s, ",")
+}
+
+// Set implements pflag.Value.
+func (r *Roles) Set(v string) error {
+	for name := range strings.SplitSeq(v, ",") {
+		role := artifacttypes.Role(name)
+		if !role.Valid() {
+			return fmt.Errorf("%q is none of weight, weight.config, doc, code, dataset", name)
+		}
+		*r = append(*r, role)
+	}
+	return nil
+}
+
+// Type implements pflag.Value.
+func (*Roles) Type() string { return "ROLE" }
+
+// choice is a flag with a few allowed values.
+type choice struct {
+	value   *string
+	allowed []string
+}
+
+func oneOf(value *string, allowed ...string) *choice { return &choice{value, allowed} }
+
+func (c *choice) String() string { return *c.value }
+func (c *choice) Type() string   { return strings.Join(c.allowed, "|") }
+func (c *choice) Set(v string) error {
+	if !slices.Contains(c.allowed, v) {
+		return fmt.Errorf("%q is none of %s", v, strings.Join(c.allowed, ", "))
+	}
+	*c.value = v
+	return nil
+}

@@ -1,0 +1,54 @@
+package cli
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+
+	"golang.org/x/term"
+)
+
+var errNoTerminal = errors.New("there is no terminal to ask at")
+
+// keyPassword asks for the password of the private key file: the environment
+// first, then the person at the terminal.
+func (a *app) keyPassword(file string) func() ([]byte, error) {
+	return func() ([]byte, error) {
+		if v, ok := a.env.password(); ok {
+			return []byte(v), nil
+		}
+		return a.ask("password of " + file + ": ")
+	}
+}
+
+// newPassword asks twice.
+func (a *app) newPassword() ([]byte, error) {
+	if v, ok := a.env.password(); ok {
+		return []byte(v), nil
+	}
+	first, err := a.ask("password for the new key (empty for none): ")
+	if err != nil {
+		return nil, err
+	}
+	second, err := a.ask("the same again: ")
+	if err != nil {
+		return nil, err
+	}
+	if !bytes.Equal(first, second) {
+		return nil, errors.New("the two passwords differ")
+	}
+	return first, nil
+}
+
+// ask reads a line without echo from the terminal.
+func (a *app) ask(prompt string) ([]byte, error) {
+	f, ok := a.in.(*os.File)
+	if !ok || !term.IsTerminal(int(f.Fd())) {
+		return nil, errNoTerminal
+	}
+	fmt.Fprint(a.err, prompt)
+	line, err := term.ReadPassword(int(f.Fd()))
+	fmt.Fprintln(a.err)
+	return line, err
+}

@@ -1,0 +1,109 @@
+package cli
+
+import (
+	"context"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"github.com/modseal/modseal/cmd/modseal/cli/option"
+	"github.com/modseal/modseal/cmd/modseal/cli/render"
+	"github.com/modseal/modseal/pkg/modseal"
+)
+
+type pullFlags struct {
+	option.Output
+	option.Registry
+	option.Trust
+	roles       option.Roles
+	dir         string
+	include     []string
+	noVerify    bool
+	check       bool
+	overwrite   bool
+	concurrency int
+}
+
+func (a *app) pullCommand() *cobra.Command {
+	var f pullFlags
+	cmd := &cobra.Command{
+		Use:   "pull REF -o DIR",
+		Short: "Verify a model by policy, then fetch its files",
+		Long: `Resolve REF once, verify signatures and policy on its digest, and only then fetch
+the files, each checked against its digest while it streams. No file appears in
+DIR under its final name before all of them are good.
+
+Pulled again, only what is missing or was edited is fetched. A file that modseal
+did not write is neither replaced (without --overwrite) nor deleted.`,
+		Example: `  # accept what one key signed
+  modseal pull registry.example.com/team/model:v1 -o ./model --key release.pub
+
+  # decide by policy, fetch no weights
+  modseal pull registry.example.com/team/model:v1 -o ./model --policy policy.yaml --role weight.config --role doc
+
+  # compare every file with its digest again
+  modseal pull registry.example.com/team/model:v1 -o ./model --key release.pub --check`,
+		Args: exactArgs("REF"),
+	}
+	flags := cmd.Flags()
+	f.Output.AddFlags(flags)
+	f.Registry.AddFlags(flags)
+	f.Trust.AddFlags(flags)
+	f.roles.AddFlags(flags)
+	flags.StringVarP(&f.dir, "dir", "o", "", "`DIR` to write the files to")
+	flags.StringArrayVar(&f.include, "include", nil, "only files that match the `GLOB`, such as '**/*.json' (may be repeated)")
+	flags.BoolVar(&f.noVerify, "no-verify", false, "UNSAFE: accept what nobody vouches for; only digests are checked")
+	flags.BoolVar(&f.check, "check", false, "compare files that are there by their content, not by their status")
+	flags.BoolVar(&f.overwrite, "overwrite", false, "replace files in DIR that modseal did not write")
+	addConcurrency(cmd, &f.concurrency)
+	_ = cmd.MarkFlagRequired("dir")
+	cmd.MarkFlagsMutuallyExclusive("no-verify", "key")
+	cmd.MarkFlagsMutuallyExclusive("no-verify", "policy")
+	cmd.MarkFlagsMutuallyExclusive("key", "policy")
+	cmd.ValidArgsFunction = a.completeTarget
+	cmd.RunE = func(cmd *cobra.Command, args []string) error { return a.runPull(cmd.Context(), args[0], &f) }
+	return cmd
+}
+
+func (a *app) runPull(ctx context.Context, ref string, f *pullFlags) error {
+	if f.noVerify {
+		// Said even when quiet: who reads the log later must see it.
+		a.warn(&option.Output{}, "--no-verify: nobody vouches for what is pulled; it may be anything")
+	}
+	p := a.progress(&f.Output)
+	client, err := a.client(&f.Registry, p)
+	if err != nil {
+		return err
+	}
+	res, err := client.Pull(ctx, ref, f.dir, modseal.PullOptions{
+		Trust: a.trust(&f.Trust), SkipVerificationUnsafe: f.noVerify,
+		Include: f.include, Roles: f.roles, Check: f.check, Overwrite: f.overwrite, Concurrency: f.concurrency,
+	})
+	p.Close()
+	if err != nil {
+		return err
+	}
+	a.warn(&f.Output, res.Verification.Warnings...)
+	for _, u := range res.Files.Unknown {
+		a.warn(&f.Output, "not part of the model, left alone: "+render.Clean(u))
+	}
+	return a.print(&f.Output, res, func(w io.Writer) { writePull(w, res) })
+}
+
+func (a *app) trust(t *option.Trust) modseal.TrustOptions {
+	return modseal.TrustOptions{Keys: t.Keys, PolicyFile: t.Policy, DefaultPolicyFile: a.env.defaultPolicy()}
+}
+
+func writePull(w io.Writer, r *modseal.PullResult) {
+	f := render.NewFields(w)
+	writeVerification(f, r.Reference, r.Digest, &r.Verification)
+	counts := map[string]int{}
+	var size int64
+	for _, file := range r.Files.Files {
+		counts[string(file.Outcome)]++
+		size += file.Size
+	}
+	f.Add("pulled to", r.Files.Dir)
+	f.Add("files", summary(counts)+"; "+render.Bytes(r.Files.BytesFetched)+" of "+render.Bytes(size)+" fetched")
+	f.Flush()
+}

@@ -1,0 +1,127 @@
+package cli
+
+import (
+	"context"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"github.com/modseal/modseal/cmd/modseal/cli/option"
+	"github.com/modseal/modseal/cmd/modseal/cli/render"
+	"github.com/modseal/modseal/pkg/modseal"
+)
+
+type pushFlags struct {
+	option.Output
+	option.Registry
+	option.Pack
+	option.Sign
+	concurrency int
+}
+
+func (a *app) pushCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "push DIR REF",
+		Short: "Pack a model directory, store it in a registry and sign it",
+		Long: `Pack the model in DIR (a directory or one file), store it at REF and, with --key,
+sign it. The files are read once: they are hashed while they are sent. The tag is
+set last, so that whoever sees it sees the signatures too.
+
+The same files give the same digest on every machine and every day.`,
+		Example: `  # push and sign
+  modseal push ./model registry.example.com/team/model:v1 --key release.key
+
+  # say what the files do not say
+  modseal push ./model registry.example.com/team/model:v1 --set name=tiny,version=1.2`,
+		Args: exactArgs("DIR", "REF"),
+	}
+	return a.storeCommand(cmd)
+}
+
+func (a *app) packCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "pack DIR TARGET",
+		Short: "Pack a model directory into an OCI layout or a registry",
+		Long: `Pack the model in DIR (a directory or one file) and store it at TARGET, an OCI
+layout on disk or a registry reference. It does what push does; only people say
+"pack" when they think of a directory.`,
+		Example: `  # into an OCI layout, signed
+  modseal pack ./model oci:./layout:v1 --key release.key`,
+		Args: exactArgs("DIR", "TARGET"),
+	}
+	return a.storeCommand(cmd)
+}
+
+func (a *app) storeCommand(cmd *cobra.Command) *cobra.Command {
+	var f pushFlags
+	f.Output.AddFlags(cmd.Flags())
+	f.Registry.AddFlags(cmd.Flags())
+	f.Pack.AddFlags(cmd.Flags())
+	f.Sign.AddFlags(cmd.Flags())
+	addConcurrency(cmd, &f.concurrency)
+	cmd.ValidArgsFunction = a.completeDirThenTarget
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		return a.runPush(cmd.Context(), cmd, args[0], args[1], &f)
+	}
+	return cmd
+}
+
+func (a *app) runPush(ctx context.Context, cmd *cobra.Command, dir, target string, f *pushFlags) error {
+	created, err := f.Pack.Time()
+	if err != nil {
+		return usageError(cmd, err)
+	}
+	if created == nil {
+		if created, err = a.env.sourceDate(); err != nil {
+			return usageError(cmd, err)
+		}
+	}
+	o := modseal.PackOptions{
+		FollowSymlinks: f.FollowSymlinks, Exclude: f.Exclude, Set: f.Set, Annotations: f.Annotations,
+		Created: created, Concurrency: f.concurrency,
+	}
+	if f.Sign.Key != "" {
+		o.Signer = &modseal.SignOptions{Key: f.Sign.Key, Password: a.keyPassword(f.Sign.Key)}
+	}
+	p := a.progress(&f.Output)
+	client, err := a.client(&f.Registry, p)
+	if err != nil {
+		return err
+	}
+	res, err := client.Push(ctx, dir, target, o)
+	p.Close()
+	if err != nil {
+		return err
+	}
+	a.warn(&f.Output, res.Warnings...)
+	if o.Signer == nil {
+		a.warn(&f.Output, "not signed; nobody can verify it (sign with --key, or later with: modseal sign "+res.Reference+" --key KEY)")
+	}
+	return a.print(&f.Output, res, func(w io.Writer) { writePush(w, res) })
+}
+
+func writePush(w io.Writer, r *modseal.PushResult) {
+	f := render.NewFields(w)
+	f.Add("stored", r.Reference)
+	f.Add("digest", r.Digest)
+	f.Add("files", render.Count(r.Files, "file")+", "+render.Bytes(r.Size)+", in "+render.Count(r.Layers, "layer"))
+	for _, e := range r.Excluded {
+		f.Add("left out", e)
+	}
+	addSignatures(f, r.Signatures)
+	f.Flush()
+}
+
+func addSignatures(f *render.Fields, signatures []modseal.Signature) {
+	for _, s := range signatures {
+		what := "signed"
+		if s.Existed {
+			what = "signed before"
+		}
+		f.Add(what, modseal.ClaimName(s.PredicateType)+", "+s.Digest)
+	}
+}
+
+func addConcurrency(cmd *cobra.Command, n *int) {
+	cmd.Flags().IntVar(n, "concurrency", 0, "how many layers move at once (default 4)")
+}

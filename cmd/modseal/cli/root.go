@@ -1,0 +1,172 @@
+//go:generate go run github.com/modseal/modseal/hack/gendocs ../../../docs/reference
+
+// Package cli is the command line of modseal: one file per command, each of
+// which parses flags, calls one function of the library and renders what it
+// returned.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/modseal/modseal/cmd/modseal/cli/option"
+	"github.com/modseal/modseal/cmd/modseal/cli/render"
+	"github.com/modseal/modseal/pkg/modseal"
+	"github.com/modseal/modseal/pkg/remote"
+)
+
+// Main runs modseal with the arguments after the program's name and returns the
+// exit code. Results go to stdout, everything else to stderr.
+func Main(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	root := Command(stdin, stdout, stderr)
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return exitDone
+	}
+	if ctx.Err() != nil && modseal.ClassOf(err) != modseal.ClassRefused {
+		err = &interruptedError{err}
+	}
+	printError(stderr, root.Name(), err)
+	return exitCode(err)
+}
+
+// Command returns the command tree, for [Main] and for the generated reference.
+func Command(stdin io.Reader, stdout, stderr io.Writer) *cobra.Command {
+	a := &app{in: stdin, out: stdout, err: stderr, env: processEnvironment()}
+	root := a.rootCommand()
+	root.SetIn(stdin)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	return root
+}
+
+// app is what the commands share: the outside world.
+type app struct {
+	in       io.Reader
+	out, err io.Writer
+	env      environment
+}
+
+func (a *app) rootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "modseal",
+		Short: "Signed machine learning models in OCI registries, verified before a byte is used",
+		Long: `modseal packs a model directory as an OCI artifact, signs it, stores it in any
+OCI registry, and writes no byte of it to disk that policy has not accepted.
+
+A TARGET is a registry reference (host/repository:tag, host/repository@digest),
+an OCI layout on disk (oci:PATH:TAG), or a local path (./PATH, /PATH, dir:PATH).`,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Args:          noSuchCommand,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usageError(cmd, err) })
+	root.SetUsageTemplate(root.UsageTemplate() + exitHelp)
+	root.AddGroup(
+		&cobra.Group{ID: groupModel, Title: "Models:"},
+		&cobra.Group{ID: groupTrust, Title: "Trust:"},
+		&cobra.Group{ID: groupRegistry, Title: "Registries:"},
+	)
+	add := func(group string, commands ...*cobra.Command) {
+		for _, c := range commands {
+			c.GroupID = group
+			root.AddCommand(c)
+		}
+	}
+	add(groupModel, a.packCommand(), a.pushCommand(), a.pullCommand(), a.inspectCommand(), a.treeCommand(), a.listCommand(), a.copyCommand())
+	add(groupTrust, a.signCommand(), a.verifyCommand(), a.keygenCommand(), a.policyCommand())
+	add(groupRegistry, a.loginCommand(), a.logoutCommand(), a.serveCommand())
+	root.AddCommand(a.versionCommand())
+	root.InitDefaultCompletionCmd()
+	return root
+}
+
+const (
+	groupModel    = "model"
+	groupTrust    = "trust"
+	groupRegistry = "registry"
+)
+
+// noSuchCommand explains an argument that is no command.
+func noSuchCommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	msg := fmt.Sprintf("unknown command %q", args[0])
+	if s := cmd.SuggestionsFor(args[0]); len(s) > 0 {
+		msg += "; did you mean " + strings.Join(s, " or ") + "?"
+	}
+	return usageError(cmd, errors.New(msg))
+}
+
+// exactArgs requires the named arguments.
+func exactArgs(names ...string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		switch {
+		case len(args) < len(names):
+			return usageError(cmd, fmt.Errorf("%s is missing", names[len(args)]))
+		case len(args) > len(names):
+			return usageError(cmd, fmt.Errorf("unexpected argument %q", args[len(names)]))
+		}
+		return nil
+	}
+}
+
+// client makes the library's client of a command with the registry flags r.
+func (a *app) client(r *option.Registry, p *render.Progress) (*modseal.Client, error) {
+	o, err := a.registryOptions(r)
+	if err != nil {
+		return nil, err
+	}
+	options := modseal.Options{Registry: o, StateDir: a.env.stateDir()}
+	if p != nil {
+		options.Progress = p
+	}
+	return modseal.New(options)
+}
+
+func (a *app) registryOptions(r *option.Registry) (remote.Options, error) {
+	store, err := remote.NewCredentials(a.env.credentialFiles())
+	if err != nil {
+		return remote.Options{}, fmt.Errorf("credentials: %w", err)
+	}
+	return remote.Options{
+		PlainHTTP:  r.PlainHTTP,
+		CAFile:     r.CAFile,
+		ClientCert: r.ClientCert,
+		ClientKey:  r.ClientKey,
+		Insecure:   r.Insecure,
+		UserAgent:  userAgent(),
+		Credential: remote.CredentialsOf(store),
+		Proxy:      proxyFromEnvironment,
+	}, nil
+}
+
+// printer writes the result of a command in the form that o asks for.
+func (a *app) print(o *option.Output, result any, text func(w io.Writer)) error {
+	if o.JSON() {
+		return render.JSON(a.out, result)
+	}
+	text(a.out)
+	return nil
+}
+
+func (a *app) warn(o *option.Output, warnings ...string) {
+	for _, w := range warnings {
+		if !o.Quiet {
+			fmt.Fprintf(a.err, "modseal: warning: %s\n", w)
+		}
+	}
+}
+
+// progress returns who draws what is moved, and how to end it.
+func (a *app) progress(o *option.Output) *render.Progress {
+	return render.NewProgress(a.err, o.Quiet, a.env.terminal(a.err))
+}

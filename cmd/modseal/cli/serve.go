@@ -1,0 +1,63 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+
+	"github.com/spf13/cobra"
+
+	"github.com/modseal/modseal/pkg/modseal"
+)
+
+type serveFlags struct {
+	listen   string
+	readOnly bool
+	anywhere bool
+}
+
+func (a *app) serveCommand() *cobra.Command {
+	var f serveFlags
+	cmd := &cobra.Command{
+		Use:   "serve DIR",
+		Short: "Serve a directory of OCI layouts as a registry",
+		Long: `Serve DIR as an OCI registry until interrupted. Each repository is the OCI layout
+at DIR/<repository>, so that "modseal pack ./model oci:DIR/team/model:v1" makes
+what is served as team/model:v1.
+
+It speaks plain HTTP without authentication, and so listens on loopback; another
+address needs --allow-any-address, and something in front of it.`,
+		Example: `  modseal serve ./registry
+  modseal push ./model 127.0.0.1:5000/team/model:v1 --key release.key`,
+		Args: exactArgs("DIR"),
+	}
+	cmd.Flags().StringVar(&f.listen, "listen", "127.0.0.1:5000", "`ADDRESS` to listen on; port 0 takes a free one")
+	cmd.Flags().BoolVar(&f.readOnly, "read-only", false, "refuse pushes and deletions")
+	cmd.Flags().BoolVar(&f.anywhere, "allow-any-address", false, "listen on an address that is not loopback")
+	cmd.ValidArgsFunction = func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+		return nil, cobra.ShellCompDirectiveFilterDirs
+	}
+	cmd.RunE = func(cmd *cobra.Command, args []string) error { return a.runServe(cmd.Context(), cmd, args[0], &f) }
+	return cmd
+}
+
+func (a *app) runServe(ctx context.Context, cmd *cobra.Command, dir string, f *serveFlags) error {
+	host, _, err := net.SplitHostPort(f.listen)
+	if err != nil {
+		return usageError(cmd, fmt.Errorf("--listen %q: %w", f.listen, err))
+	}
+	if ip := net.ParseIP(host); !f.anywhere && host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+		return usageError(cmd, fmt.Errorf("--listen %q is reachable from elsewhere, and there is no authentication: use 127.0.0.1, or --allow-any-address", f.listen))
+	}
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", f.listen)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(a.err, "listening on %s\n", listener.Addr())
+	err = modseal.Serve(ctx, dir, listener, modseal.ServeOptions{ReadOnly: f.readOnly})
+	if errors.Is(err, context.Canceled) {
+		return nil // told to stop, and stopped
+	}
+	return err
+}

@@ -1,0 +1,124 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/modseal/modseal/cmd/modseal/cli/option"
+	"github.com/modseal/modseal/cmd/modseal/cli/render"
+	"github.com/modseal/modseal/pkg/modseal"
+	"github.com/modseal/modseal/pkg/verify"
+)
+
+type verifyFlags struct {
+	option.Output
+	option.Registry
+	option.Trust
+	signature      string
+	ignoreUnsigned bool
+	followSymlinks bool
+}
+
+func (a *app) verifyCommand() *cobra.Command {
+	var f verifyFlags
+	cmd := &cobra.Command{
+		Use:   "verify TARGET",
+		Short: "Verify a model in a registry, a layout or a directory",
+		Long: `Verify the signatures of the model that TARGET names by key or policy. Of a
+registry or a layout only manifests and signatures are read, no layer.
+
+For a directory (or one file), --signature names the OMS bundle that was made for
+it; every file is read and compared.`,
+		Example: `  # by key
+  modseal verify registry.example.com/team/model:v1 --key release.pub
+
+  # a directory against a detached OMS signature
+  modseal verify ./model --signature model.sig --key release.pub`,
+		Args: exactArgs("TARGET"),
+	}
+	f.Output.AddFlags(cmd.Flags())
+	f.Registry.AddFlags(cmd.Flags())
+	f.Trust.AddFlags(cmd.Flags())
+	cmd.Flags().StringVar(&f.signature, "signature", "", "OMS bundle `FILE` of a directory")
+	cmd.Flags().BoolVar(&f.ignoreUnsigned, "ignore-unsigned-files", false, "accept files in the directory that the signature does not name")
+	cmd.Flags().BoolVar(&f.followSymlinks, "follow-symlinks", false, "follow symbolic links that stay inside the directory")
+	cmd.MarkFlagsMutuallyExclusive("key", "policy")
+	cmd.ValidArgsFunction = a.completeTarget
+	cmd.RunE = func(cmd *cobra.Command, args []string) error { return a.runVerify(cmd.Context(), cmd, args[0], &f) }
+	return cmd
+}
+
+func (a *app) runVerify(ctx context.Context, cmd *cobra.Command, target string, f *verifyFlags) error {
+	client, err := a.client(&f.Registry, nil)
+	if err != nil {
+		return err
+	}
+	t, err := modseal.ParseTarget(target)
+	if err != nil {
+		return err
+	}
+	var res *modseal.VerifyResult
+	if t.Kind == modseal.KindDirectory {
+		if f.signature == "" {
+			return usageError(cmd, fmt.Errorf("%s is a directory: name its OMS bundle with --signature FILE", target))
+		}
+		res, err = client.VerifyDirectory(ctx, t.Path, f.signature, modseal.DirectoryOptions{
+			Trust: a.trust(&f.Trust), IgnoreUnsigned: f.ignoreUnsigned, FollowSymlinks: f.followSymlinks,
+		})
+	} else {
+		if f.signature != "" {
+			return usageError(cmd, fmt.Errorf("--signature is for directories; %s carries its signatures", target))
+		}
+		res, err = client.Verify(ctx, target, a.trust(&f.Trust))
+	}
+	if err != nil {
+		return err
+	}
+	a.warn(&f.Output, res.Verification.Warnings...)
+	return a.print(&f.Output, res, func(w io.Writer) {
+		fields := render.NewFields(w)
+		writeVerification(fields, res.Reference, res.Digest, &res.Verification)
+		fields.Flush()
+	})
+}
+
+// writeVerification writes the decision and what it rests on.
+func writeVerification(f *render.Fields, reference, digest string, r *verify.Report) {
+	switch r.Decision {
+	case verify.Accepted:
+		f.Add("verified", reference)
+	case verify.Skipped:
+		f.Add("NOT VERIFIED", reference)
+	case verify.Warned:
+		f.Add("NOT ACCEPTED (policy only warns)", reference)
+	}
+	f.Add("digest", digest)
+	f.Add("policy", r.Policy)
+	for _, c := range r.Checks {
+		if c.Passed() {
+			f.Add(modseal.ClaimName(c.PredicateType), "by "+c.Signer+", key "+render.Short(string(c.Fingerprint))+detail(c.Detail))
+		}
+	}
+}
+
+func detail(s string) string {
+	if s == "" {
+		return ""
+	}
+	return ": " + s
+}
+
+// summary writes counts in a stable order: "3 written, 1 reused".
+func summary(counts map[string]int) string {
+	var parts []string
+	for name, n := range counts {
+		parts = append(parts, fmt.Sprintf("%d %s", n, name))
+	}
+	slices.Sort(parts)
+	return strings.Join(parts, ", ")
+}
