@@ -1,0 +1,117 @@
+# Tools, each at one version: what passes today passes tomorrow.
+GOLANGCI_LINT_VERSION := v2.15.0
+GOFUMPT_VERSION       := v0.12.0
+GOVULNCHECK_VERSION   := v1.9.0
+
+GO       ?= go
+BIN      := $(CURDIR)/bin
+TOOLS    := $(BIN)/tools
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+LDFLAGS  := -s -w -X github.com/modseal/modseal/cmd/modseal/cli.version=$(VERSION)
+FUZZTIME ?= 10s
+
+GOLANGCI_LINT := $(TOOLS)/golangci-lint-$(GOLANGCI_LINT_VERSION)
+GOFUMPT       := $(TOOLS)/gofumpt-$(GOFUMPT_VERSION)
+GOVULNCHECK   := $(TOOLS)/govulncheck-$(GOVULNCHECK_VERSION)
+
+# The modules of this repository; e2e is its own, so that the registries it
+# tests against are no dependency of modseal.
+MODULES := . e2e
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+.PHONY: build
+build: ## Build ./bin/modseal
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/modseal ./cmd/modseal
+
+.PHONY: install
+install: ## Install modseal into GOBIN
+	CGO_ENABLED=0 $(GO) install -trimpath -ldflags '$(LDFLAGS)' ./cmd/modseal
+
+.PHONY: demo
+demo: build ## Push, verify and pull a signed model on the embedded registry, then tamper with it
+	MODSEAL=$(BIN)/modseal hack/demo.sh
+
+.PHONY: test
+test: ## Run the tests; scripts that need an absent tool or registry are skipped by name
+	$(GO) test ./...
+	cd e2e && $(GO) test ./...
+
+.PHONY: race
+race: ## Run the tests with the race detector
+	$(GO) test -race ./...
+
+.PHONY: e2e
+e2e: ## Run the scripts of e2e/testdata (MODSEAL_E2E_REQUIRE_ALL=1: none may be skipped)
+	cd e2e && $(GO) test -count=1 ./...
+
+.PHONY: fuzz
+fuzz: ## Run every fuzz target for FUZZTIME (10s)
+	FUZZTIME=$(FUZZTIME) hack/fuzz.sh
+
+.PHONY: bench
+bench: ## Run the benchmarks
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+.PHONY: fmt
+fmt: $(GOFUMPT) ## Format the code
+	$(GOFUMPT) -w $(shell git ls-files -co --exclude-standard '*.go')
+
+.PHONY: lint
+lint: lint-format lint-code ## Check format and code
+
+.PHONY: lint-format
+lint-format: $(GOFUMPT)
+	@unformatted=$$(git ls-files -co --exclude-standard '*.go' | xargs $(GOFUMPT) -l); \
+	if [ -n "$$unformatted" ]; then echo "not formatted (make fmt):"; echo "$$unformatted"; exit 1; fi
+
+.PHONY: lint-code
+lint-code: $(GOLANGCI_LINT)
+	@for m in $(MODULES); do \
+		echo "golangci-lint in $$m"; \
+		(cd $$m && $(GOLANGCI_LINT) run --config $(CURDIR)/.golangci.yml ./...) || exit 1; \
+	done
+
+.PHONY: vuln
+vuln: $(GOVULNCHECK) ## Look for known vulnerabilities (needs the Go vulnerability database)
+	$(GOVULNCHECK) ./...
+
+.PHONY: generate
+generate: ## Write generated files anew
+	$(GO) generate ./...
+
+.PHONY: check-generated
+check-generated: ## Fail when generated files or go.mod are stale
+	hack/check-generated.sh
+
+.PHONY: peers
+peers: ## Install the tools that modseal is tested against into ./bin/peers
+	hack/peers.sh
+
+.PHONY: models
+models: ## Fetch the real models that the tests use into ./bin/models
+	hack/models.sh
+
+.PHONY: clean
+clean: ## Remove what was built and fetched
+	rm -rf $(BIN)
+
+# install-tool installs package $(1) at version $(2) as file $@.
+define install-tool
+	@mkdir -p $(TOOLS)
+	GOBIN=$(TOOLS)/.install GOFLAGS=-mod=mod $(GO) install -trimpath -ldflags '-s -w' $(1)@$(2)
+	mv $(TOOLS)/.install/$(notdir $(1)) $@
+endef
+
+$(GOLANGCI_LINT):
+	$(call install-tool,github.com/golangci/golangci-lint/v2/cmd/golangci-lint,$(GOLANGCI_LINT_VERSION))
+
+$(GOFUMPT):
+	$(call install-tool,mvdan.cc/gofumpt,$(GOFUMPT_VERSION))
+
+$(GOVULNCHECK):
+	$(call install-tool,golang.org/x/vuln/cmd/govulncheck,$(GOVULNCHECK_VERSION))
