@@ -95,11 +95,11 @@ func (j *job) readDiffIDs(ctx context.Context) (map[digest.Digest]digest.Digest,
 			DiffIDs []digest.Digest `json:"diffIds"`
 		} `json:"modelfs"`
 	}
-	if err := json.Unmarshal(raw, &parsed); err != nil || len(parsed.ModelFS.DiffIDs) != len(j.manifest.Layers) {
+	ids := map[digest.Digest]digest.Digest{}
+	if json.Unmarshal(raw, &parsed) != nil || len(parsed.ModelFS.DiffIDs) != len(j.manifest.Layers) {
 		j.warn("the model config does not say what the compressed layers expand to")
-		return nil, nil //nolint:nilerr // see the comment of the function
+		return ids, nil
 	}
-	ids := make(map[digest.Digest]digest.Digest, len(parsed.ModelFS.DiffIDs))
 	for i, id := range parsed.ModelFS.DiffIDs {
 		if artifacttypes.ValidateDigest(id) == nil && id.Algorithm() == digest.SHA256 {
 			ids[j.manifest.Layers[i].Digest] = id

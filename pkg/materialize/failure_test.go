@@ -109,7 +109,9 @@ func TestTheFirstRealErrorIsReported(t *testing.T) {
 	wantNothing(t, dir)
 }
 
-type untilDone struct{ ctx context.Context }
+type untilDone struct {
+	ctx context.Context //nolint:containedctx // it is the reader of one fetch
+}
 
 func (u untilDone) Read([]byte) (int, error) { <-u.ctx.Done(); return 0, u.ctx.Err() }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"path"
 	"slices"
 
@@ -14,6 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/modseal/modseal/artifacttypes"
+	"github.com/modseal/modseal/pkg/internal/holes"
 	"github.com/modseal/modseal/pkg/internal/integrity"
 )
 
@@ -130,7 +132,7 @@ func (j *job) download(ctx context.Context, desc ocispec.Descriptor, what, to st
 		}
 		defer rc.Close()
 		src := integrity.NewReader(j.counted(rc, what), desc, what)
-		if _, err := copyBytes(ctx, f, src); err != nil {
+		if err := writeStaged(ctx, f, src); err != nil {
 			return named(what, err)
 		}
 	}
@@ -153,10 +155,20 @@ func (j *job) copyStaged(ctx context.Context, from string, desc ocispec.Descript
 		return "", err
 	}
 	defer dst.Close()
-	if _, err := copyBytes(ctx, dst, integrity.NewReader(src, desc, from)); err != nil {
+	if err := writeStaged(ctx, dst, integrity.NewReader(src, desc, from)); err != nil {
 		return "", err
 	}
 	return name, j.stage.finish(dst, name, desc.Size)
+}
+
+// writeStaged writes a new file. Runs of zeros become holes: what was sparse at
+// its source takes no more room here.
+func writeStaged(ctx context.Context, f *os.File, src io.Reader) error {
+	w := holes.NewWriter(f)
+	if _, err := copyBytes(ctx, w, src); err != nil {
+		return err
+	}
+	return w.Finish()
 }
 
 // named puts the name of what was fetched before an error that lacks it.

@@ -14,5 +14,5 @@ func syncFileSystem(root *os.Root) (done bool, err error) {
 		return true, err
 	}
 	defer dir.Close()
-	return true, unix.Syncfs(int(dir.Fd())) //nolint:gosec // descriptors are small
+	return true, unix.Syncfs(int(dir.Fd()))
 }

@@ -17,6 +17,7 @@ import (
 
 	"github.com/modseal/modseal/pkg/ingest"
 	"github.com/modseal/modseal/pkg/internal/limits"
+	"github.com/modseal/modseal/pkg/policy"
 	"github.com/modseal/modseal/pkg/sign"
 	"github.com/modseal/modseal/pkg/source"
 	"github.com/modseal/modseal/pkg/statement"
@@ -111,16 +112,55 @@ func (c *Client) VerifyDirectory(ctx context.Context, dir, signature string, d D
 	if err != nil {
 		return nil, err
 	}
+	// Nothing in the bundle is believed yet: a shard size of one byte must not
+	// become a billion resources.
+	if err := boundShards(tree, signed.ShardSize); err != nil {
+		return nil, err
+	}
 	resources, err := hashTree(ctx, tree, signed.Method, signed.ShardSize)
 	if err != nil {
 		return nil, err
 	}
-	report, err := verify.Directory(ctx, dir, bundle, resources, tree.Single, trusted.omsKeys(), verify.DirectoryOptions{IgnoreUnsigned: d.IgnoreUnsigned})
+	report, err := trusted.directory(ctx, dir, bundle, resources, tree.Single, d.IgnoreUnsigned)
 	if err != nil {
 		return nil, err
 	}
-	report.Policy = trusted.rules.Name
 	return &VerifyResult{Reference: target.String(), Verification: *report}, nil
+}
+
+// directory decides by the rules: their OMS signers, how many must have signed,
+// and whether an unmet requirement refuses or warns.
+func (t *trusted) directory(ctx context.Context, name string, bundle []byte, files []statement.Resource, single, ignoreUnsigned bool) (*verify.Report, error) {
+	report, err := verify.Directory(ctx, name, bundle, files, single, t.omsKeys(), verify.DirectoryOptions{IgnoreUnsigned: ignoreUnsigned})
+	if err == nil {
+		report.Policy = t.rules.Name
+		err = t.oneIsEnough(name)
+	}
+	var refusal *verify.Refusal
+	if t.rules.Mode != policy.ModeWarn || !errors.As(err, &refusal) {
+		return report, err
+	}
+	warned := &verify.Report{Subject: name, Decision: verify.Warned, Policy: t.rules.Name, Checks: refusal.Checks}
+	for _, r := range refusal.Reasons {
+		warned.Warnings = append(warned.Warnings, r.String())
+	}
+	return warned, nil
+}
+
+// oneIsEnough refuses rules that one signature file cannot meet.
+func (t *trusted) oneIsEnough(name string) error {
+	for _, req := range t.rules.Requirements {
+		if req.Signature == nil || req.Signature.Threshold <= 1 {
+			continue
+		}
+		return &verify.Refusal{Subject: name, Policy: t.rules.Name, Reasons: []verify.Reason{{
+			Requirement: fmt.Sprintf("signatures by %d signers", req.Signature.Threshold),
+			LookedFor:   fmt.Sprintf("%d signatures of the directory", req.Signature.Threshold),
+			Found:       "one signature file, which holds one signature",
+			Next:        "give directories a scope of their own in the policy, with prefix dir: and threshold 1",
+		}}}
+	}
+	return nil
 }
 
 // omsKeys returns the keys whose OMS statements count by the rules.
@@ -210,6 +250,19 @@ func hashFile(ctx context.Context, f *source.File) ([]statement.Resource, error)
 		return nil, err
 	}
 	return []statement.Resource{resource(f.Path, desc.Digest.Encoded())}, nil
+}
+
+func boundShards(tree *source.Tree, size int64) error {
+	if size <= 0 {
+		return nil
+	}
+	var n int64
+	for i := range tree.Files {
+		if n += tree.Files[i].Size/size + 1; n > limits.Files {
+			return fmt.Errorf("%s: shards of %d bytes make more than %d of them", tree.Dir, size, limits.Files)
+		}
+	}
+	return nil
 }
 
 func hashShards(ctx context.Context, f *source.File, size int64) ([]statement.Resource, error) {

@@ -59,7 +59,7 @@ func children(t Target, raw []byte) string {
 // evidence reads every bundle that is attached to the artifact. A bundle that
 // cannot be read is evidence too: it is reported, and proves nothing.
 func (a *artifact) evidence(ctx context.Context) ([]verify.Evidence, error) {
-	nodes, err := referrer.List(ctx, a.location, a.descriptor)
+	nodes, err := referrer.List(ctx, a.repository, a.descriptor)
 	if err != nil {
 		return nil, fmt.Errorf("%s: signatures: %w", a.at(a.descriptor), err)
 	}

@@ -185,7 +185,7 @@ func (a *artifact) attach(ctx context.Context, payload []byte, predicateType str
 	if err != nil {
 		return Signature{}, err
 	}
-	desc, err := referrer.Attach(ctx, a.location, a.descriptor, referrer.Attachment{
+	desc, err := referrer.Attach(ctx, a.repository, a.descriptor, referrer.Attachment{
 		ArtifactType: artifacttypes.MediaTypeBundle,
 		MediaType:    artifacttypes.MediaTypeBundle,
 		Blob:         bundle,

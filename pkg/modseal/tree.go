@@ -53,7 +53,7 @@ func (c *Client) Tree(ctx context.Context, target string) (*TreeNode, error) {
 	}
 	// path holds the newest node of each depth: Walk goes depth first.
 	path := []*TreeNode{root}
-	err = referrer.Walk(ctx, l, desc, func(depth int, n referrer.Node) error {
+	err = referrer.Walk(ctx, l.repository, desc, func(depth int, n referrer.Node) error {
 		node := l.treeNode(ctx, n)
 		path = append(path[:depth], node)
 		parent := path[depth-1]

@@ -237,7 +237,8 @@ func TestParseRefuses(t *testing.T) {
 		"deep nesting":                {strings.Repeat("[", 1000), 1, "deep"},
 		"deep nesting in lines":       {strings.Repeat("[\n", 1000), 65, "deep"},
 		"long line":                   {strings.Repeat("- ", 4000), 1, "long"},
-		"too large":                   {strings.Repeat("# x\n", 300_000), 0, "1 MiB"},
+		"too large":                   {strings.Repeat("# x\n", 300_000), 0, "more than"},
+		"too many lines":              {strings.Repeat("#\n", 10_001), 10_001, "lines"},
 	} {
 		p, err := policy.Parse("policy.yaml", []byte(row.text))
 		var e *policy.Error

@@ -3,6 +3,7 @@ package policy
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"math"
 	"slices"
 	"strings"
@@ -51,11 +52,13 @@ func parseYAML(name string, data []byte) (ast.Node, error) {
 // calls itself for every level of nesting.
 func checkShape(name string, data []byte) error {
 	if len(data) > limits.PolicyBytes {
-		return &Error{Name: name, Message: "it is larger than 1 MiB"}
+		return &Error{Name: name, Message: fmt.Sprintf("%d bytes, more than %d", len(data), limits.PolicyBytes)}
 	}
 	depth, number := 0, 0
 	for l := range bytes.Lines(data) {
-		number++
+		if number++; number > limits.PolicyLines {
+			return &Error{Name: name, Line: number, Message: fmt.Sprintf("it has more than %d lines", limits.PolicyLines)}
+		}
 		depth += bytes.Count(l, []byte("[")) + bytes.Count(l, []byte("{"))
 		depth -= bytes.Count(l, []byte("]")) + bytes.Count(l, []byte("}"))
 		if depth = max(depth, 0); depth > limits.PolicyDepth || len(l) > limits.PolicyLineBytes {

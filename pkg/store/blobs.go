@@ -20,6 +20,7 @@ import (
 
 	"github.com/modseal/modseal/artifacttypes"
 	"github.com/modseal/modseal/pkg/ingest"
+	"github.com/modseal/modseal/pkg/internal/holes"
 	"github.com/modseal/modseal/pkg/internal/integrity"
 )
 
@@ -44,7 +45,11 @@ func (l *Layout) Ingest(ctx context.Context, b ingest.Blob) (ocispec.Descriptor,
 		return ocispec.Descriptor{}, err
 	}
 	defer t.discard()
-	desc, err := ingest.Copy(ctx, t.file, r, b)
+	w := holes.NewWriter(t.file)
+	desc, err := ingest.Copy(ctx, w, r, b)
+	if err == nil {
+		err = w.Finish()
+	}
 	if err != nil {
 		return ocispec.Descriptor{}, err
 	}
@@ -130,7 +135,11 @@ func (l *Layout) Push(ctx context.Context, expected ocispec.Descriptor, content 
 	}
 	defer t.discard()
 	src := integrity.NewReader(content, expected, expected.MediaType)
-	if _, err := io.CopyBuffer(onlyWriter{t.file}, contextReader{ctx, src}, make([]byte, copyBuffer)); err != nil {
+	w := holes.NewWriter(t.file)
+	if _, err := io.CopyBuffer(w, contextReader{ctx, src}, make([]byte, copyBuffer)); err != nil {
+		return err
+	}
+	if err := w.Finish(); err != nil {
 		return err
 	}
 	return t.commitBlob(expected.Digest)
@@ -261,9 +270,6 @@ func (l *Layout) syncBlobDirs() error {
 
 // copyBuffer is where SHA-256 and the page cache stop gaining from larger reads.
 const copyBuffer = 256 << 10
-
-// onlyWriter hides ReadFrom, which would choose its own, smaller buffer.
-type onlyWriter struct{ io.Writer }
 
 type contextReader struct {
 	ctx context.Context //nolint:containedctx // a reader lives as long as the call that made it

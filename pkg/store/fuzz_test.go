@@ -35,7 +35,7 @@ func FuzzIndex(f *testing.F) {
 		if err != nil {
 			return
 		}
-		defer l.Close()
+		defer func() { _ = l.Close() }()
 		ctx := t.Context()
 		_ = l.Tags(ctx, "", func(tags []string) error {
 			for _, tag := range tags {
@@ -55,7 +55,7 @@ func FuzzIndex(f *testing.F) {
 		if err != nil {
 			t.Fatalf("what was written cannot be opened: %v", err)
 		}
-		defer again.Close()
+		defer func() { _ = again.Close() }()
 		found := 0
 		err = again.Referrers(ctx, m.desc, "", func(page []ocispec.Descriptor) error { found += len(page); return nil })
 		if err != nil || found == 0 {

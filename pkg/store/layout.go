@@ -136,7 +136,7 @@ func initialize(path string) error {
 		return err
 	}
 	l := &Layout{path: path, root: root, writing: make(chan struct{}, 1)}
-	defer l.Close()
+	defer root.Close()
 	version, err := artifacttypes.Marshal(ocispec.ImageLayout{Version: ocispec.ImageLayoutVersion})
 	if err != nil {
 		return err

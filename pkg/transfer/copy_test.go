@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/olareg/olareg/config"
@@ -301,81 +300,6 @@ func TestCopyChecksBytesInFlight(t *testing.T) {
 			t.Error("a wrong blob was sent whole")
 		}
 	}
-}
-
-// memory is a target that is no registry: content in a map.
-type memory struct {
-	mu      sync.Mutex
-	content map[digest.Digest][]byte
-	types   map[digest.Digest]string
-	tags    map[string]ocispec.Descriptor
-	native  bool // finds referrers by itself
-}
-
-func newMemory(native bool) *memory {
-	return &memory{content: map[digest.Digest][]byte{}, types: map[digest.Digest]string{}, tags: map[string]ocispec.Descriptor{}, native: native}
-}
-
-func (m *memory) Resolve(_ context.Context, ref string) (ocispec.Descriptor, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if d, ok := m.tags[ref]; ok {
-		return d, nil
-	}
-	if raw, ok := m.content[digest.Digest(ref)]; ok {
-		return describe(m.types[digest.Digest(ref)], raw), nil
-	}
-	return ocispec.Descriptor{}, fmt.Errorf("%s: %w", ref, errdef.ErrNotFound)
-}
-
-func (m *memory) Fetch(_ context.Context, d ocispec.Descriptor) (io.ReadCloser, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	raw, ok := m.content[d.Digest]
-	if !ok {
-		return nil, fmt.Errorf("%s: %w", d.Digest, errdef.ErrNotFound)
-	}
-	return io.NopCloser(bytes.NewReader(raw)), nil
-}
-
-func (m *memory) Exists(_ context.Context, d ocispec.Descriptor) (bool, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	_, ok := m.content[d.Digest]
-	return ok, nil
-}
-
-func (m *memory) Push(_ context.Context, d ocispec.Descriptor, r io.Reader) error {
-	raw, err := integrity.ReadAll(r, d, 1<<30, "blob")
-	if err != nil {
-		return err
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.content[d.Digest], m.types[d.Digest] = raw, d.MediaType
-	return nil
-}
-
-func (m *memory) Tag(_ context.Context, d ocispec.Descriptor, ref string) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.tags[ref] = d
-	return nil
-}
-
-func (m *memory) Referrers(_ context.Context, subject ocispec.Descriptor, _ string, fn func([]ocispec.Descriptor) error) error {
-	if !m.native {
-		return errdef.ErrUnsupported
-	}
-	m.mu.Lock()
-	var found []ocispec.Descriptor
-	for d, raw := range m.content {
-		if remote.IsManifest(m.types[d]) && bytes.Contains(raw, []byte(`"subject":{"mediaType":"`+subject.MediaType+`","digest":"`+subject.Digest.String())) {
-			found = append(found, describe(m.types[d], raw))
-		}
-	}
-	m.mu.Unlock()
-	return fn(found)
 }
 
 func TestCopyToAndFromOtherTargets(t *testing.T) {

@@ -79,4 +79,7 @@ const (
 	// enough document would exhaust the stack.
 	PolicyLineBytes = 4096
 	PolicyDepth     = 64
+	// PolicyLines bounds the lines of a policy: the YAML parser needs time with
+	// the square of the keys of a mapping, a second for so many.
+	PolicyLines = 10_000
 )
