@@ -1,0 +1,205 @@
+package e2e_test
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/modseal/modseal/hack/samplemodel"
+)
+
+// partialDir is where a pull stages what is not yet complete.
+const partialDir = ".modseal-partial"
+
+// mkmodel DIR [BYTES]
+func mkmodel(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, len(args) == 1 || len(args) == 2, neg, "mkmodel DIR [BYTES]")
+	o := samplemodel.Options{Size: 512 << 10}
+	if len(args) == 2 {
+		o.Size = parseSize(ts, args[1])
+	}
+	ts.Check(samplemodel.Write(ts.MkAbs(args[0]), o))
+}
+
+// scramble SRC DST copies a tree so that all differs that must not matter: the
+// order in which files are made, times, group and world permissions, and, where
+// that is possible, owners.
+func scramble(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, len(args) == 2, neg, "scramble SRC DST")
+	src, dst := ts.MkAbs(args[0]), ts.MkAbs(args[1])
+	files, err := listTree(src)
+	ts.Check(err)
+	slices.Reverse(files)
+	for i, f := range files {
+		if f.mode.IsDir() {
+			continue
+		}
+		to := filepath.Join(dst, f.path)
+		ts.Check(os.MkdirAll(filepath.Dir(to), 0o750))
+		content, err := os.ReadFile(filepath.Join(src, f.path))
+		ts.Check(err)
+		ts.Check(os.WriteFile(to, content, 0o600))
+		ts.Check(os.Chmod(to, f.mode.Perm()&0o700|0o040))
+		when := time.Date(2001, 1, 1+i, 0, 0, 0, 0, time.UTC)
+		ts.Check(os.Chtimes(to, when, when))
+		if os.Geteuid() == 0 {
+			ts.Check(os.Chown(to, 1000+i, 1000))
+		}
+	}
+}
+
+// manyfiles DIR N makes N small files in directories of 100.
+func manyfiles(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, len(args) == 2, neg, "manyfiles DIR N")
+	n, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	root := ts.MkAbs(args[0])
+	for i := range n {
+		dir := filepath.Join(root, fmt.Sprintf("part-%03d", i/100))
+		if i%100 == 0 {
+			ts.Check(os.MkdirAll(dir, 0o755))
+		}
+		content := fmt.Appendf(nil, `{"record":%d,"text":"%s"}`+"\n", i, strings.Repeat("x", i%512))
+		ts.Check(os.WriteFile(filepath.Join(dir, fmt.Sprintf("record %05d.json", i)), content, 0o644))
+	}
+}
+
+// sparse FILE SIZE makes a file of zeros that takes no room.
+func sparse(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, len(args) == 2, neg, "sparse FILE SIZE")
+	name := ts.MkAbs(args[0])
+	ts.Check(os.MkdirAll(filepath.Dir(name), 0o755))
+	f, err := os.Create(name)
+	ts.Check(err)
+	defer f.Close()
+	ts.Check(f.Truncate(parseSize(ts, args[1])))
+}
+
+// flip FILE OFFSET changes one byte; a negative offset counts from the end.
+func flip(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, len(args) == 2, neg, "flip FILE OFFSET")
+	name := ts.MkAbs(args[0])
+	content, err := os.ReadFile(name)
+	ts.Check(err)
+	i, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	if i < 0 {
+		i += len(content)
+	}
+	if i < 0 || i >= len(content) {
+		ts.Fatalf("%s has %d bytes", args[0], len(content))
+	}
+	content[i] ^= 1
+	ts.Check(os.WriteFile(name, content, 0o644))
+}
+
+// sametree A B: the same files with the same bytes and permissions.
+func sametree(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, len(args) == 2, neg, "sametree A B")
+	a, err := listTree(ts.MkAbs(args[0]))
+	ts.Check(err)
+	b, err := listTree(ts.MkAbs(args[1]))
+	ts.Check(err)
+	for i := range max(len(a), len(b)) {
+		switch {
+		case i >= len(a):
+			ts.Fatalf("%s has %s more", args[1], b[i])
+		case i >= len(b):
+			ts.Fatalf("%s lacks %s", args[1], a[i])
+		case a[i].path != b[i].path || a[i].mode != b[i].mode || a[i].size != b[i].size:
+			ts.Fatalf("%s has %s where %s has %s", args[1], b[i], args[0], a[i])
+		case a[i].mode.IsRegular():
+			same, err := sameContent(filepath.Join(ts.MkAbs(args[0]), a[i].path), filepath.Join(ts.MkAbs(args[1]), b[i].path))
+			ts.Check(err)
+			if !same {
+				ts.Fatalf("%s differs", a[i].path)
+			}
+		}
+	}
+}
+
+type treeFile struct {
+	path string
+	mode fs.FileMode
+	size int64 // of regular files
+}
+
+func (f treeFile) String() string { return fmt.Sprintf("%q (%v, %d bytes)", f.path, f.mode, f.size) }
+
+// listTree lists what is below root, sorted by path.
+func listTree(root string) ([]treeFile, error) {
+	var files []treeFile
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || path == root {
+			return err
+		}
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(root, path)
+		if err != nil {
+			return err
+		}
+		f := treeFile{path: rel, mode: info.Mode()}
+		if info.Mode().IsRegular() {
+			f.size = info.Size()
+		}
+		files = append(files, f)
+		return nil
+	})
+	slices.SortFunc(files, func(a, b treeFile) int { return strings.Compare(a.path, b.path) })
+	return files, err
+}
+
+func sameContent(a, b string) (bool, error) {
+	x, err := hashFile(a)
+	if err != nil {
+		return false, err
+	}
+	y, err := hashFile(b)
+	return bytes.Equal(x, y), err
+}
+
+func hashFile(name string) ([]byte, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	h := sha256.New()
+	_, err = io.Copy(h, f)
+	return h.Sum(nil), err
+}
+
+// parseSize reads 1048576, 512KiB, 1MiB or 16GiB.
+func parseSize(ts *testscript.TestScript, s string) int64 {
+	n, err := sizeOf(s)
+	ts.Check(err)
+	return n
+}
+
+func sizeOf(s string) (int64, error) {
+	for suffix, shift := range map[string]uint{"KiB": 10, "MiB": 20, "GiB": 30} {
+		if number, ok := strings.CutSuffix(s, suffix); ok {
+			n, err := strconv.ParseInt(number, 10, 64)
+			return n << shift, err
+		}
+	}
+	n, err := strconv.ParseInt(s, 10, 64)
+	if err != nil {
+		return 0, errors.New(s + " is no size")
+	}
+	return n, nil
+}
