@@ -72,21 +72,29 @@ func (r Reason) String() string {
 	return fmt.Sprintf("%s: looked for %s; found %s", r.Requirement, r.LookedFor, r.Found)
 }
 
-// Error names the subject and the first reason, in one sentence.
-func (r *Refusal) Error() string {
+// Summary names the subject and the requirement that is not met, for those who
+// show the reasons beside it.
+func (r *Refusal) Summary() string {
 	subject := r.Subject
 	if r.Digest != "" {
 		subject += "@" + shortDigest(r.Digest)
 	}
-	if len(r.Reasons) == 0 {
+	switch n := len(r.Reasons); n {
+	case 0:
 		return subject + ": refused"
+	case 1:
+		return fmt.Sprintf("%s: refused: not met: %s", subject, r.Reasons[0].Requirement)
+	default:
+		return fmt.Sprintf("%s: refused: not met: %s, and %d more", subject, r.Reasons[0].Requirement, n-1)
 	}
-	more := ""
-	if n := len(r.Reasons) - 1; n > 0 {
-		more = fmt.Sprintf(" (and %d more)", n)
+}
+
+// Error is the summary and what was found instead, in one sentence.
+func (r *Refusal) Error() string {
+	if len(r.Reasons) == 0 {
+		return r.Summary()
 	}
-	first := r.Reasons[0]
-	return fmt.Sprintf("%s: refused: %s: found %s%s", subject, first.Requirement, first.Found, more)
+	return r.Summary() + ": found " + r.Reasons[0].Found
 }
 
 // Undecided says that there is nothing to decide with: no rules, or a key is

@@ -97,19 +97,20 @@ func (e *interruptedError) Unwrap() error { return e.err }
 
 // printError writes what failed, and what to do next where that is known.
 func printError(w io.Writer, name string, err error) {
-	fmt.Fprintf(w, "%s: %s\n", name, strings.TrimPrefix(err.Error(), modseal.ErrUsage.Error()+": "))
 	var refusal *verify.Refusal
-	if errors.As(err, &refusal) {
+	if errors.As(err, &refusal) && len(refusal.Reasons) > 0 {
+		// The sentence names what is not met; the rest is below, line by line.
+		fmt.Fprintf(w, "%s: %s\n", name, refusal.Summary())
 		for _, r := range refusal.Reasons {
-			fmt.Fprintf(w, "  requirement: %s\n  looked for:  %s\n  found:       %s\n", r.Requirement, r.LookedFor, indent(r.Found))
+			fmt.Fprintf(w, "  requirement: %s\n  looked for:  %s\n  found:       %s\n", r.Requirement, r.LookedFor, r.Found)
 		}
+	} else {
+		fmt.Fprintf(w, "%s: %s\n", name, strings.TrimPrefix(err.Error(), modseal.ErrUsage.Error()+": "))
 	}
 	for _, h := range hints(err) {
 		fmt.Fprintf(w, "  next: %s\n", h)
 	}
 }
-
-func indent(s string) string { return strings.ReplaceAll(s, "\n", "\n               ") }
 
 // hints returns advice by the kind of the error, never by its text.
 func hints(err error) []string {

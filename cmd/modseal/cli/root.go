@@ -25,15 +25,35 @@ import (
 func Main(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	root := Command(stdin, stdout, stderr)
 	root.SetArgs(args)
-	err := root.ExecuteContext(ctx)
+	started := false
+	onRun(root, func() { started = true })
+	cmd, err := root.ExecuteContextC(ctx)
 	if err == nil {
 		return exitDone
+	}
+	if !started && !as[*cliUsageError](err) {
+		// What fails before a command runs is how it was called: a required
+		// flag that is missing, two that exclude each other.
+		err = usageError(cmd, err)
 	}
 	if ctx.Err() != nil && modseal.ClassOf(err) != modseal.ClassRefused {
 		err = &interruptedError{err}
 	}
 	printError(stderr, root.Name(), err)
 	return exitCode(err)
+}
+
+// onRun has fn called before any command runs.
+func onRun(cmd *cobra.Command, fn func()) {
+	if run := cmd.RunE; run != nil {
+		cmd.RunE = func(cmd *cobra.Command, args []string) error {
+			fn()
+			return run(cmd, args)
+		}
+	}
+	for _, c := range cmd.Commands() {
+		onRun(c, fn)
+	}
 }
 
 // Command returns the command tree, for [Main] and for the generated reference.
