@@ -1,6 +1,9 @@
 package artifacttypes
 
 import (
+	// Digests are known by the hashes that a program links.
+	_ "crypto/sha256"
+	_ "crypto/sha512"
 	"encoding/json"
 	"errors"
 	"fmt"

@@ -77,7 +77,7 @@ func (j *job) place(f *file, dirs map[string]bool) error {
 	if err := j.root.Rename(f.staged, f.path); err != nil {
 		return err
 	}
-	if f.layer == "" {
+	if f.layer == "" { // of a tar layer, the layer is what moves
 		j.progress.Finish(f.path, false)
 	}
 	return nil

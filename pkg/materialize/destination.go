@@ -87,7 +87,7 @@ func (j *job) hash(ctx context.Context, p string, info fs.FileInfo, algorithm di
 
 func hashFile(ctx context.Context, f *os.File, algorithm digest.Algorithm) (digest.Digest, error) {
 	h := algorithm.Hash()
-	if _, err := copyBytes(ctx, h, f); err != nil {
+	if err := copyBytes(ctx, h, f); err != nil {
 		return "", err
 	}
 	return digest.NewDigest(algorithm, h), nil
@@ -97,10 +97,12 @@ func hashFile(ctx context.Context, f *os.File, algorithm digest.Algorithm) (dige
 const copyBuffer = 256 << 10
 
 // copyBytes moves bytes until the end of src or of ctx.
-func copyBytes(ctx context.Context, dst io.Writer, src io.Reader) (int64, error) {
+func copyBytes(ctx context.Context, dst io.Writer, src io.Reader) error {
 	buf := buffers.Get().(*[copyBuffer]byte)
 	defer buffers.Put(buf)
-	return io.CopyBuffer(struct{ io.Writer }{dst}, contextReader{ctx, src}, buf[:])
+	// Both hide what they could copy by themselves, with another buffer.
+	_, err := io.CopyBuffer(struct{ io.Writer }{dst}, contextReader{ctx, src}, buf[:])
+	return err
 }
 
 // buffers saves ten thousand small files from taking ten thousand buffers.

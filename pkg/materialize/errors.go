@@ -64,8 +64,11 @@ type IncompleteError struct {
 }
 
 func (e *IncompleteError) Error() string {
-	return fmt.Sprintf("%v (%d verified layers, %d bytes, are kept in %s: pull again to continue)",
-		e.Err, e.Kept, e.Bytes, filepath.Join(e.Dir, StagingName))
+	layers := "1 verified layer"
+	if e.Kept != 1 {
+		layers = fmt.Sprintf("%d verified layers", e.Kept)
+	}
+	return fmt.Sprintf("%v (kept in %s: %s, %d bytes, for the next pull)", e.Err, filepath.Join(e.Dir, StagingName), layers, e.Bytes)
 }
 
 func (e *IncompleteError) Unwrap() error { return e.Err }

@@ -110,7 +110,7 @@ func TestTheFirstRealErrorIsReported(t *testing.T) {
 }
 
 type untilDone struct {
-	ctx context.Context //nolint:containedctx // it is the reader of one fetch
+	ctx context.Context
 }
 
 func (u untilDone) Read([]byte) (int, error) { <-u.ctx.Done(); return 0, u.ctx.Err() }

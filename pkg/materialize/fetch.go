@@ -165,7 +165,7 @@ func (j *job) copyStaged(ctx context.Context, from string, desc ocispec.Descript
 // its source takes no more room here.
 func writeStaged(ctx context.Context, f *os.File, src io.Reader) error {
 	w := holes.NewWriter(f)
-	if _, err := copyBytes(ctx, w, src); err != nil {
+	if err := copyBytes(ctx, w, src); err != nil {
 		return err
 	}
 	return w.Finish()

@@ -18,8 +18,12 @@ import (
 func FuzzTar(f *testing.F) {
 	f.Add(tarBytes(member{name: "a", content: "1"}, member{name: "d/", header: typed(tar.TypeDir, "")}, member{name: "d/e", content: "2"}))
 	for _, m := range []member{
-		{name: "../x"}, {name: "l", header: typed(tar.TypeSymlink, "..")}, {name: "l", header: typed(tar.TypeLink, "a")},
-		{name: "d", header: typed(tar.TypeChar, "")}, {name: strings.Repeat("n", 200)}, {name: "m", header: headerMode(0o7777)},
+		{name: "../x"},
+		{name: "l", header: typed(tar.TypeSymlink, "..")},
+		{name: "l", header: typed(tar.TypeLink, "a")},
+		{name: "d", header: typed(tar.TypeChar, "")},
+		{name: strings.Repeat("n", 200)},
+		{name: "m", header: headerMode(0o7777)},
 	} {
 		f.Add(tarBytes(member{name: "a", content: "1"}, m))
 	}

@@ -3,6 +3,7 @@ package materialize
 import (
 	"archive/tar"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 
@@ -31,7 +32,7 @@ func Members(ctx context.Context, src Source, l artifacttypes.Layer) ([]Member, 
 	defer rc.Close()
 	blob := integrity.NewReader(contextReader{ctx, rc}, l.Descriptor, name)
 	members, err := listMembers(ctx, l, blob)
-	if _, verdict := copyBytes(ctx, io.Discard, blob); verdict != nil {
+	if verdict := copyBytes(ctx, io.Discard, blob); verdict != nil {
 		return nil, named(name, verdict)
 	}
 	if err != nil {
@@ -50,7 +51,7 @@ func listMembers(ctx context.Context, l artifacttypes.Layer, blob io.Reader) ([]
 	var out []Member
 	for reader := tar.NewReader(stream); ; {
 		h, err := reader.Next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return out, onlyZeros(ctx, stream)
 		}
 		if err != nil {
@@ -70,7 +71,7 @@ func listMembers(ctx context.Context, l artifacttypes.Layer, blob io.Reader) ([]
 			return nil, fmt.Errorf("%w: more than %d files", ErrUnsafeArchive, limits.Files)
 		}
 		sum := digest.SHA256.Hash()
-		if _, err := copyBytes(ctx, sum, reader); err != nil {
+		if err := copyBytes(ctx, sum, reader); err != nil {
 			return nil, fmt.Errorf("member %q: %w", h.Name, err)
 		}
 		out = append(out, Member{Path: h.Name, Digest: digest.NewDigest(digest.SHA256, sum)})

@@ -96,14 +96,22 @@ func TestMembersThatWereNotSigned(t *testing.T) {
 		members []member
 		want    materialize.MemberError
 	}{
-		"another content": {[]member{{name: "a.json", content: "evil"}, {name: "b.json", content: "2"}},
-			materialize.MemberError{Path: "a.json", Want: digest.FromString("1"), Got: digest.FromString("evil")}},
-		"one more": {[]member{{name: "a.json", content: "1"}, {name: "b.json", content: "2"}, {name: "evil.py", content: "3"}},
-			materialize.MemberError{Path: "evil.py", Got: digest.FromString("3")}},
-		"one less": {[]member{{name: "a.json", content: "1"}},
-			materialize.MemberError{Path: "b.json", Want: digest.FromString("2")}},
-		"renamed": {[]member{{name: "a.json", content: "1"}, {name: "c.json", content: "2"}},
-			materialize.MemberError{Path: "c.json", Got: digest.FromString("2")}},
+		"another content": {
+			[]member{{name: "a.json", content: "evil"}, {name: "b.json", content: "2"}},
+			materialize.MemberError{Path: "a.json", Want: digest.FromString("1"), Got: digest.FromString("evil")},
+		},
+		"one more": {
+			[]member{{name: "a.json", content: "1"}, {name: "b.json", content: "2"}, {name: "evil.py", content: "3"}},
+			materialize.MemberError{Path: "evil.py", Got: digest.FromString("3")},
+		},
+		"one less": {
+			[]member{{name: "a.json", content: "1"}},
+			materialize.MemberError{Path: "b.json", Want: digest.FromString("2")},
+		},
+		"renamed": {
+			[]member{{name: "a.json", content: "1"}, {name: "c.json", content: "2"}},
+			materialize.MemberError{Path: "c.json", Got: digest.FromString("2")},
+		},
 	} {
 		for _, include := range [][]string{nil, {"a.json"}, {"*.json"}} {
 			m := signed(t, map[string]string{"model.bin": "weights", "a.json": "1", "b.json": "2"}, raw("model.bin", "weights"), tarLayer(c.members...))

@@ -163,8 +163,10 @@ func (j *job) finishPresent() {
 	waited := false
 	for _, f := range j.plan.files {
 		if f.outcome == Reused {
-			j.progress.Start(f.path, f.size)
-			j.progress.Finish(f.path, true)
+			if f.layer == "" {
+				j.progress.Start(f.path, f.size)
+				j.progress.Finish(f.path, true)
+			}
 			continue
 		}
 		if !waited && j.options.StateFile != "" {

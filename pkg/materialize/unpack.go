@@ -27,8 +27,7 @@ type unpacking struct {
 	j       *job
 	diffIDs map[digest.Digest]digest.Digest // layer → its decompressed tar, as the config says
 	members [][]*file                       // by layer, wanted members
-	entries []int
-	seen    map[string]bool // signed members that a layer held
+	seen    map[string]bool                 // signed members that a layer held
 }
 
 func (j *job) newUnpacking(ctx context.Context) (*unpacking, error) {
@@ -54,13 +53,14 @@ func (u *unpacking) layer(ctx context.Context, l artifacttypes.Layer, i int) err
 	files, err := u.archive(ctx, l, blob)
 	// Whatever went wrong inside: when the layer is not the announced one, that
 	// is what is wrong. And the digest covers bytes that no reader asked for.
-	if _, verdict := copyBytes(ctx, io.Discard, blob); verdict != nil {
+	if verdict := copyBytes(ctx, io.Discard, blob); verdict != nil {
 		return named(name, verdict)
 	}
 	if err != nil {
 		return named(name, err)
 	}
 	u.members[i] = files
+	u.j.progress.Finish(name, false)
 	return nil
 }
 
@@ -102,7 +102,7 @@ func (u *unpacking) entriesOf(ctx context.Context, l artifacttypes.Layer, stream
 			return nil, fmt.Errorf("%w: more than %d entries", ErrUnsafeArchive, 2*limits.Files)
 		}
 		header, err := reader.Next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return files, nil
 		}
 		if err != nil {
@@ -183,7 +183,7 @@ func (u *unpacking) member(ctx context.Context, l artifacttypes.Layer, h *tar.He
 	if wanted {
 		f.staged, err = u.write(ctx, io.TeeReader(content, sum), h.Size)
 	} else {
-		_, err = copyBytes(ctx, sum, content)
+		err = copyBytes(ctx, sum, content)
 	}
 	if err != nil {
 		return nil, err
@@ -219,7 +219,7 @@ func (u *unpacking) write(ctx context.Context, content io.Reader, size int64) (s
 		return "", err
 	}
 	defer out.Close()
-	if _, err := copyBytes(ctx, out, content); err != nil {
+	if err := copyBytes(ctx, out, content); err != nil {
 		return "", err
 	}
 	return name, u.j.stage.finish(out, name, size)

@@ -9,6 +9,7 @@ import (
 	"oras.land/oras-go/v2/errdef"
 
 	"github.com/modseal/modseal/pkg/internal/integrity"
+	"github.com/modseal/modseal/pkg/materialize"
 	"github.com/modseal/modseal/pkg/policy"
 	"github.com/modseal/modseal/pkg/referrer"
 	"github.com/modseal/modseal/pkg/remote"
@@ -53,7 +54,7 @@ var classes = []struct {
 	{ClassInterrupted, func(err error) bool { return errors.Is(err, context.Canceled) }},
 	{ClassRefused, isRefused},
 	{ClassUndecided, isUndecided},
-	{ClassIntegrity, func(err error) bool { return as[*integrity.Error](err) }},
+	{ClassIntegrity, func(err error) bool { return as[*integrity.Error](err) || as[*materialize.MemberError](err) }},
 	{ClassDrift, func(err error) bool { return as[*DriftError](err) }},
 	{ClassUsage, func(err error) bool { return errors.Is(err, ErrUsage) }},
 	{ClassUnauthorized, remote.IsUnauthorized},
@@ -76,7 +77,8 @@ func ClassOf(err error) Class {
 
 func isRefused(err error) bool {
 	return as[*verify.Refusal](err) || as[*ManifestError](err) || as[*integrity.TooLargeError](err) ||
-		as[*referrer.TooManyError](err) || as[*referrer.CycleError](err) || as[*policy.NoScopeError](err)
+		as[*referrer.TooManyError](err) || as[*referrer.CycleError](err) || as[*policy.NoScopeError](err) ||
+		errors.Is(err, materialize.ErrUnsafeArchive) || errors.Is(err, materialize.ErrUnsafeDestination)
 }
 
 func isUndecided(err error) bool {

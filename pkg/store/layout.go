@@ -71,8 +71,13 @@ func Create(path string) (*Layout, error) {
 		return nil, err
 	}
 	for _, e := range entries {
-		// Another process may be creating the same layout.
-		if !strings.HasPrefix(e.Name(), ownPrefix) && e.Name() != ocispec.ImageLayoutFile {
+		// Another process may have made the layout just now: this file first.
+		if e.Name() == ocispec.ImageLayoutFile {
+			return open(path)
+		}
+	}
+	for _, e := range entries {
+		if !strings.HasPrefix(e.Name(), ownPrefix) {
 			return nil, fmt.Errorf("%s: %w", path, ErrNotEmpty)
 		}
 	}

@@ -3,12 +3,15 @@ package store_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"testing"
+
+	"oras.land/oras-go/v2/errdef"
 
 	"github.com/modseal/modseal/pkg/store"
 )
@@ -102,19 +105,20 @@ func TestManyProcesses(t *testing.T) {
 }
 
 func readUntil(ctx context.Context, dir string, done <-chan struct{}) error {
-	for {
+	for seen := false; ; {
 		select {
 		case <-done:
 			return nil
 		default:
 		}
 		l, err := store.Open(dir)
+		if !seen && errors.Is(err, errdef.ErrNotFound) {
+			continue // not there yet
+		}
 		if err != nil {
-			if _, statErr := os.Stat(filepath.Join(dir, "oci-layout")); statErr != nil {
-				continue // not there yet
-			}
 			return err
 		}
+		seen = true
 		err = l.Tags(ctx, "", func([]string) error { return nil })
 		_ = l.Close()
 		if err != nil {

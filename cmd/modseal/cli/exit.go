@@ -99,8 +99,7 @@ func (e *interruptedError) Unwrap() error { return e.err }
 func printError(w io.Writer, name string, err error) {
 	var refusal *verify.Refusal
 	if errors.As(err, &refusal) && len(refusal.Reasons) > 0 {
-		// The sentence names what is not met; the rest is below, line by line.
-		fmt.Fprintf(w, "%s: %s\n", name, refusal.Summary())
+		fmt.Fprintf(w, "%s: %s: found %s\n", name, refusal.Summary(), beginning(refusal.Reasons[0].Found))
 		for _, r := range refusal.Reasons {
 			fmt.Fprintf(w, "  requirement: %s\n  looked for:  %s\n  found:       %s\n", r.Requirement, r.LookedFor, r.Found)
 		}
@@ -110,6 +109,16 @@ func printError(w io.Writer, name string, err error) {
 	for _, h := range hints(err) {
 		fmt.Fprintf(w, "  next: %s\n", h)
 	}
+}
+
+// beginning keeps a sentence short where the whole of it follows below.
+func beginning(s string) string {
+	const most = 100
+	r := []rune(s)
+	if len(r) <= most {
+		return s
+	}
+	return string(r[:most]) + "…"
 }
 
 // hints returns advice by the kind of the error, never by its text.
