@@ -59,7 +59,7 @@ bench: ## Run the benchmarks
 
 .PHONY: fmt
 fmt: $(GOFUMPT) ## Format the code
-	$(GOFUMPT) -w $(shell git ls-files -co --exclude-standard '*.go')
+	@$(GOFUMPT) -w $(shell git ls-files -co --exclude-standard '*.go')
 
 .PHONY: lint
 lint: lint-format lint-code ## Check format and code

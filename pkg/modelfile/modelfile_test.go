@@ -154,7 +154,8 @@ func TestInspect(t *testing.T) {
 		{"nothing", dir, nil, modelfile.Facts{}},
 		{"no name", "/", nil, modelfile.Facts{}},
 		{
-			"a model of the hub", hub, map[string]string{
+			"a model of the hub", hub,
+			map[string]string{
 				"config.json":           `{"model_type":"llama","architectures":["LlamaForCausalLM"],"num_attention_heads":8,"max_position_embeddings":4096,"torch_dtype":"bfloat16","auto_map":{"AutoModel":"m.M"}}`,
 				"README.md":             "---\nlicense: apache-2.0\nlanguage: [en, de]\nbase_model: org/base\nbase_model_relation: finetune\ndatasets: a/b\npipeline_tag: text-generation\n---\n",
 				"tokenizer_config.json": `{"chat_template":"{% if tools %}{% endif %}"}`,
@@ -173,7 +174,8 @@ func TestInspect(t *testing.T) {
 			modelfile.Facts{Name: "gpt2", Revision: "0123456789abcdef0123456789abcdef01234567", SourceURL: "https://huggingface.co/gpt2"},
 		},
 		{
-			"gguf", dir, map[string]string{"m.gguf": ggufFile(map[string]any{
+			"gguf", dir,
+			map[string]string{"m.gguf": ggufFile(map[string]any{
 				"general.architecture": "llama", "general.name": "Tiny\x1b Model", "general.organization": "Org", "general.version": "v1", "general.author": "Me",
 				"general.description": "A model", "general.url": "https://example.com", "general.repo_url": "https://example.com/repo", "general.license": "mit",
 				"general.file_type": 15, "llama.attention.head_count": 4, "llama.context_length": 2048, "general.languages": []string{"en"}, "general.datasets": []string{"d"},
@@ -187,86 +189,102 @@ func TestInspect(t *testing.T) {
 			},
 		},
 		{
-			"gguf of single elements", dir, map[string]string{"m.gguf": ggufFile(map[string]any{"general.architecture": "rwkv7", "general.file_type": 1, "rwkv7.attention.head_count": 0}, "a 1 900", "b 0 100")},
+			"gguf of single elements", dir,
+			map[string]string{"m.gguf": ggufFile(map[string]any{"general.architecture": "rwkv7", "general.file_type": 1, "rwkv7.attention.head_count": 0}, "a 1 900", "b 0 100")},
 			modelfile.Facts{Family: "rwkv7", Architecture: "rnn", Format: "gguf", Parameters: 1000, ParamSize: "1K", Precision: "float16,float32"},
 		},
 		{
-			"onnx", dir, map[string]string{"model.onnx": onnxModel(1_234_567, external("model.onnx_data")), "model.onnx_data": strings.Repeat("x", 100)},
+			"onnx", dir,
+			map[string]string{"model.onnx": onnxModel(1_234_567, external("model.onnx_data")), "model.onnx_data": strings.Repeat("x", 100)},
 			modelfile.Facts{Format: "onnx", Parameters: 1_234_567, ParamSize: "1.2M", Precision: "float32"},
 		},
 		{
-			"forms of one onnx model", dir, map[string]string{"onnx/model.onnx": onnxModel(5000, ""), "onnx/model_fp16.onnx": onnxModel(4000, "")},
+			"forms of one onnx model", dir,
+			map[string]string{"onnx/model.onnx": onnxModel(5000, ""), "onnx/model_fp16.onnx": onnxModel(4000, "")},
 			modelfile.Facts{Format: "onnx", Parameters: 5000, ParamSize: "5K", Precision: "float32"},
 		},
 		{
-			"pickle", dir, map[string]string{"pytorch_model.pt": "\x80\x02}q\x00.", "config.json": `{"model_type":"resnet","torch_dtype":"float32"}`},
+			"pickle", dir,
+			map[string]string{"pytorch_model.pt": "\x80\x02}q\x00.", "config.json": `{"model_type":"resnet","torch_dtype":"float32"}`},
 			modelfile.Facts{Family: "resnet", Architecture: "cnn", Format: "pt", Precision: "float32"},
 		},
 		{
-			"the form that can be counted", dir, map[string]string{"a.pt": "\x80\x02" + strings.Repeat("x", 9000), "model.safetensors": weights("a F16 1000")},
+			"the form that can be counted", dir,
+			map[string]string{"a.pt": "\x80\x02" + strings.Repeat("x", 9000), "model.safetensors": weights("a F16 1000")},
 			modelfile.Facts{Format: "pt", Parameters: 1000, ParamSize: "1K", Precision: "float16"},
 		},
 		{
-			"vision and audio", dir, map[string]string{
+			"vision and audio", dir,
+			map[string]string{
 				"config.json": `{"vision_config":{},"audio_config":{}}`, "README.md": "---\npipeline_tag: image-text-to-text\n---\n",
 			},
 			modelfile.Facts{Task: "image-text-to-text", InputTypes: []string{"image", "text", "audio"}, OutputTypes: []string{"text"}},
 		},
 		{
-			"adapter", dir, map[string]string{"adapter_config.json": `{"base_model_name_or_path":"org/base"}`, "adapter_model.safetensors": weights("a F32 10")},
+			"adapter", dir,
+			map[string]string{"adapter_config.json": `{"base_model_name_or_path":"org/base"}`, "adapter_model.safetensors": weights("a F32 10")},
 			modelfile.Facts{Format: "safetensors", Parameters: 10, Precision: "float32", BaseModels: []string{"org/base"}},
 		},
 		{
-			"parts of a pipeline", dir, map[string]string{
+			"parts of a pipeline", dir,
+			map[string]string{
 				"unet/config.json": `{"model_type":"x"}`, "vae/config.json": `{"model_type":"y"}`,
 				"unet/m.safetensors": weights("a F16 1000"), "vae/m.safetensors": weights("a F32 500"),
 			},
 			modelfile.Facts{Format: "safetensors", Parameters: 1500, ParamSize: "1.5K", Precision: "float16,float32"},
 		},
 		{
-			"the top wins", dir, map[string]string{"config.json": `{"model_type":"x"}`, "a/config.json": `{"model_type":"y"}`, "a/README.md": "---\nlicense: mit\n---\n"},
+			"the top wins", dir,
+			map[string]string{"config.json": `{"model_type":"x"}`, "a/config.json": `{"model_type":"y"}`, "a/README.md": "---\nlicense: mit\n---\n"},
 			modelfile.Facts{Family: "x", Licenses: []string{"MIT"}},
 		},
 		{
-			"gptq", dir, map[string]string{
+			"gptq", dir,
+			map[string]string{
 				"config.json":       `{"quantization_config":{"quant_method":"gptq","bits":4}}`,
 				"model.safetensors": weights("l.qweight I32 1000", "l.qzeros I32 50", "l.scales F16 100", "l.g_idx I32 100", "e F16 2000"),
 			},
 			modelfile.Facts{Format: "safetensors", Parameters: 10_000, ParamSize: "10K", Precision: "float16", Quantization: "gptq"},
 		},
 		{
-			"bitsandbytes", dir, map[string]string{
+			"bitsandbytes", dir,
+			map[string]string{
 				"config.json":       `{"quantization_config":{"quant_method":"bitsandbytes","load_in_4bit":true}}`,
 				"model.safetensors": weights("l.weight U8 4000", "l.weight.absmax U8 100", "l.weight.nested_absmax F32 10", "l.weight.quant_map F32 16", "l.weight.quant_state.bitsandbytes__nf4 U8 70", "n BF16 2000"),
 			},
 			modelfile.Facts{Format: "safetensors", Parameters: 10_000, ParamSize: "10K", Precision: "bfloat16", Quantization: "bitsandbytes"},
 		},
 		{
-			"mxfp4", dir, map[string]string{
+			"mxfp4", dir,
+			map[string]string{
 				"config.json":       `{"quantization_config":{"quant_method":"mxfp4"}}`,
 				"model.safetensors": weights("l_blocks U8 4000", "l_scales U8 500", "n BF16 2000"),
 			},
 			modelfile.Facts{Format: "safetensors", Parameters: 10_000, ParamSize: "10K", Precision: "bfloat16", Quantization: "mxfp4"},
 		},
 		{
-			"packed by a method that nobody knows", dir, map[string]string{
+			"packed by a method that nobody knows", dir,
+			map[string]string{
 				"config.json": `{"quantization_config":{"quant_method":"new"}}`, "model.safetensors": weights("l I32 4000"),
 			},
 			modelfile.Facts{Format: "safetensors", Precision: "int32", Quantization: "new"},
 		},
 		{
-			"packed without a config", dir, map[string]string{"model.safetensors": weights("l.qweight I32 4000")},
+			"packed without a config", dir,
+			map[string]string{"model.safetensors": weights("l.qweight I32 4000")},
 			modelfile.Facts{Format: "safetensors", Precision: "int32"},
 		},
 		{
-			"shards with an index", dir, map[string]string{
+			"shards with an index", dir,
+			map[string]string{
 				"model-00001-of-00002.safetensors": weights("a F32 1000"), "model-00002-of-00002.safetensors": weights("b F32 1000"),
 				"model.safetensors.index.json": `{"metadata":{"total_size":8000},"weight_map":{"a":"model-00001-of-00002.safetensors","b":"model-00002-of-00002.safetensors"}}`,
 			},
 			modelfile.Facts{Format: "safetensors", Parameters: 2000, ParamSize: "2K", Precision: "float32"},
 		},
 		{
-			"gguf shards", dir, map[string]string{
+			"gguf shards", dir,
+			map[string]string{
 				"m-00001-of-00002.gguf": ggufFile(map[string]any{"split.no": 1, "split.count": 2, "split.tensors.count": 2}, "a 0 1000"),
 				"m-00002-of-00002.gguf": ggufFile(map[string]any{"split.no": 0, "split.count": 2, "split.tensors.count": 2, "general.name": "Sharded"}, "b 0 1000"),
 			},
@@ -301,7 +319,8 @@ func TestInspectWarns(t *testing.T) {
 		{"several onnx models", map[string]string{"a.onnx": onnxModel(1, ""), "b.onnx": onnxModel(1, "")}, []string{"2 onnx models: their weights are not counted, since one may be a form of another"}},
 		{"finding", map[string]string{"m.gguf": ggufFile(nil, "a 200 1")}, []string{`"m.gguf": 1 tensors of unknown type, the first "a" of type 200: their sizes were not checked`}},
 		{
-			"conflicts", map[string]string{
+			"conflicts",
+			map[string]string{
 				"config.json": `{"model_type":"qwen2","max_position_embeddings":1024,"quantization_config":{"quant_method":"awq"}}`,
 				"README.md":   "---\nlicense: mit\nbase_model: a/b\nlanguage: [en]\n---\n",
 				"m.gguf": ggufFile(map[string]any{
@@ -322,15 +341,18 @@ func TestInspectWarns(t *testing.T) {
 		{"spelling is no conflict", map[string]string{"config.json": `{"model_type":"gpt_neox"}`, "m.gguf": ggufFile(map[string]any{"general.architecture": "gptneox"})}, nil},
 		{"another precision", map[string]string{"config.json": `{"torch_dtype":"float16"}`, "m.safetensors": weights("a F32 1")}, []string{"precision: the weights are float32, config.json says float16: the first counts"}},
 		{
-			"missing shards", map[string]string{"d/m-00002-of-00006.safetensors": weights("a F32 1")},
+			"missing shards",
+			map[string]string{"d/m-00002-of-00006.safetensors": weights("a F32 1")},
 			[]string{`"d/m-*-of-00006.safetensors": parts are missing: "00001", "00003", "00004" and 2 more`},
 		},
 		{
-			"one shard too many", map[string]string{"m-00001-of-00001.safetensors": weights("a F32 1"), "m-00002-of-00001.safetensors": weights("b F32 1")},
+			"one shard too many",
+			map[string]string{"m-00001-of-00001.safetensors": weights("a F32 1"), "m-00002-of-00001.safetensors": weights("b F32 1")},
 			[]string{`"m-*-of-00001.safetensors": there are parts with numbers outside 1 to 1`},
 		},
 		{
-			"index and shards differ", map[string]string{
+			"index and shards differ",
+			map[string]string{
 				"d/a.safetensors": weights("one F32 1", "two F32 1", "three F32 1"), "d/b.safetensors": weights("four F32 1"), "d/stray.safetensors": weights("stray F32 1"),
 				"d/model.safetensors.index.json": `{"metadata":{"total_size":999},"weight_map":{"one":"a.safetensors","two":"b.safetensors","four":"b.safetensors","five":"c.safetensors"}}`,
 			},
@@ -343,17 +365,20 @@ func TestInspectWarns(t *testing.T) {
 			},
 		},
 		{
-			"the same weights twice", map[string]string{"a.safetensors": weights("x F32 1", "y F32 1"), "b.safetensors": weights("x F16 1", "y F16 1")},
+			"the same weights twice",
+			map[string]string{"a.safetensors": weights("x F32 1", "y F32 1"), "b.safetensors": weights("x F16 1", "y F16 1")},
 			[]string{`"b.safetensors": 2 tensors are also in "a.safetensors": counted once`},
 		},
 		{
-			"two quantisations", map[string]string{
+			"two quantisations",
+			map[string]string{
 				"a.gguf": ggufFile(map[string]any{"general.file_type": 15}, "x 12 256"), "b.gguf": ggufFile(map[string]any{"general.file_type": 7}, "x 8 256"),
 			},
 			[]string{`"a.gguf": 1 tensors are also in "b.gguf": counted once`},
 		},
 		{
-			"gguf shards that disagree", map[string]string{
+			"gguf shards that disagree",
+			map[string]string{
 				"m-00001-of-00002.gguf": ggufFile(map[string]any{"split.no": 0, "split.count": 2, "split.tensors.count": 5}, "a 0 1"),
 				"m-00002-of-00002.gguf": ggufFile(map[string]any{"split.no": 0, "split.count": 3}, "b 0 1"),
 			},
@@ -363,7 +388,8 @@ func TestInspectWarns(t *testing.T) {
 			},
 		},
 		{
-			"gguf shard missing", map[string]string{"m-00001-of-00002.gguf": ggufFile(map[string]any{"split.no": 0, "split.count": 2}, "a 0 1")},
+			"gguf shard missing",
+			map[string]string{"m-00001-of-00002.gguf": ggufFile(map[string]any{"split.no": 0, "split.count": 2}, "a 0 1")},
 			[]string{`"m-*-of-00002.gguf": parts are missing: "00002"`, `"m-00001-of-00002.gguf": 1 shards of a set of 2`},
 		},
 	} {

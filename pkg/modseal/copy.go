@@ -54,7 +54,7 @@ func (r *CopyResult) count(items []transfer.CopyItem) {
 // copies what is there and vouches for nothing: every byte is checked against
 // its digest, no signature against a key.
 func (c *Client) Copy(ctx context.Context, src, dst string, o CopyOptions) (*CopyResult, error) {
-	from, err := c.parseAndOpen(src, false)
+	from, err := c.openTarget(src)
 	if err != nil {
 		return nil, err
 	}

@@ -36,7 +36,7 @@ type InspectLayer struct {
 
 // Inspect reads manifest and config of what target names; it reads no layer.
 func (c *Client) Inspect(ctx context.Context, target string) (*InspectResult, error) {
-	l, err := c.parseAndOpen(target, false)
+	l, err := c.openTarget(target)
 	if err != nil {
 		return nil, err
 	}

@@ -49,7 +49,7 @@ func Keygen(prefix string, curve sign.Curve, password []byte) (*KeygenResult, er
 // writeNew writes a file that must not exist and that is there whole or not at
 // all.
 func writeNew(name string, content []byte, mode os.FileMode) error {
-	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode) //nolint:gosec // the user names the file
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
 	if err != nil {
 		return err
 	}

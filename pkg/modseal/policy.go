@@ -47,7 +47,7 @@ func WritePolicy(file string, p PolicyInit) error {
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil { //nolint:gosec // others may read what a user trusts
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
 		return err
 	}
 	err = writeNew(file, text, 0o644)

@@ -36,7 +36,7 @@ type PullResult struct {
 // Pull resolves target once, verifies what it names, and writes its files below
 // dir. Nothing appears under a final name unless everything is good.
 func (c *Client) Pull(ctx context.Context, target, dir string, o PullOptions) (*PullResult, error) {
-	l, err := c.parseAndOpen(target, false)
+	l, err := c.openTarget(target)
 	if err != nil {
 		return nil, err
 	}

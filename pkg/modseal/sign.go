@@ -63,7 +63,7 @@ type SignResult struct {
 // layers none but tars of grouped files: the digest of a raw layer is the digest
 // of its file.
 func (c *Client) Sign(ctx context.Context, target string, o SignOptions) (*SignResult, error) {
-	l, err := c.parseAndOpen(target, false)
+	l, err := c.openTarget(target)
 	if err != nil {
 		return nil, err
 	}

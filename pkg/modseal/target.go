@@ -198,13 +198,13 @@ func (c *Client) open(t Target, create bool) (*location, error) {
 	return nil, fmt.Errorf("%w: %s is a directory; a registry reference (host/repository:tag) or an OCI layout (oci:PATH:TAG) is needed", ErrUsage, t)
 }
 
-// parseAndOpen is what every verb on a repository begins with.
-func (c *Client) parseAndOpen(target string, create bool) (*location, error) {
+// openTarget opens what must be there already: what most verbs begin with.
+func (c *Client) openTarget(target string) (*location, error) {
 	t, err := ParseTarget(target)
 	if err != nil {
 		return nil, err
 	}
-	return c.open(t, create)
+	return c.open(t, false)
 }
 
 // artifact is a resolved model: from here on everything goes by digest.

@@ -32,7 +32,7 @@ type TreeNode struct {
 // Tree lists what refers to the artifact that target names, and what refers to
 // that, within bounds.
 func (c *Client) Tree(ctx context.Context, target string) (*TreeNode, error) {
-	l, err := c.parseAndOpen(target, false)
+	l, err := c.openTarget(target)
 	if err != nil {
 		return nil, err
 	}

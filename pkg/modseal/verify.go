@@ -16,7 +16,7 @@ type VerifyResult struct {
 
 // Verify decides on the artifact that target names, without reading a layer.
 func (c *Client) Verify(ctx context.Context, target string, o TrustOptions) (*VerifyResult, error) {
-	l, err := c.parseAndOpen(target, false)
+	l, err := c.openTarget(target)
 	if err != nil {
 		return nil, err
 	}

@@ -148,7 +148,7 @@ func (r *Repository) Fetch(ctx context.Context, target ocispec.Descriptor) (io.R
 		// well, so that a wrong announcement shows in the bytes.
 		u, accept = r.URL("manifests", target.Digest.String()), append([]string{target.MediaType}, acceptManifests...)
 	}
-	resp, err := r.send(ctx, http.MethodGet, u, accept)
+	resp, err := r.send(ctx, http.MethodGet, u, accept) //nolint:bodyclose // the reader that is returned closes it
 	if err != nil {
 		return nil, r.Explain(ctx, op, err)
 	}

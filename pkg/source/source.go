@@ -281,7 +281,7 @@ func (w *walker) link(ctx context.Context, name, as string) error {
 	if err != nil {
 		return err
 	}
-	base := ""
+	var base string
 	switch {
 	case inside(w.realRoot, target):
 		base = w.realRoot

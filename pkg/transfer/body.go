@@ -153,14 +153,14 @@ func (r *reading) Read(p []byte) (int, error) {
 	}
 	total := r.n.Add(int64(n))
 	switch {
-	case err == io.EOF && total < size: //nolint:errorlint // an end is never wrapped
+	case err == io.EOF && total < size:
 		return n, r.src.fail(&ingest.SizeError{Name: r.src.blob.Name, Want: size, Got: total})
-	case err != nil && err != io.EOF: //nolint:errorlint // an end is never wrapped
+	case err != nil && err != io.EOF:
 		return n, r.src.fail(err)
 	case total == size:
 		// The end is looked for before the last bytes go out: what is longer or
 		// not what its digest says never gets to be a whole body.
-		if err := r.finish(); err != io.EOF { //nolint:errorlint // an end is never wrapped
+		if err := r.finish(); err != io.EOF {
 			return 0, err
 		}
 	}
@@ -179,7 +179,7 @@ func (r *reading) finish() error {
 		switch {
 		case n > 0:
 			return r.src.fail(&ingest.SizeError{Name: r.src.blob.Name, Want: r.src.blob.Size, Got: r.src.blob.Size + 1})
-		case err == io.EOF: //nolint:errorlint // an end is never wrapped
+		case err == io.EOF:
 			r.end.Store(true)
 			return io.EOF
 		case err != nil:

@@ -176,7 +176,7 @@ func (s *stream) request() (_ *segment, _ http.Header, err error) {
 	if ranged {
 		req.Header.Set("Range", fmt.Sprintf("bytes=%d-%d", s.n, s.desc.Size-1))
 	}
-	resp, err := s.fetcher.repo.Do(req)
+	resp, err := s.fetcher.repo.Do(req) //nolint:bodyclose // the segment that is returned closes it
 	if err != nil {
 		return nil, nil, err
 	}

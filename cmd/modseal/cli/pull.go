@@ -104,6 +104,6 @@ func writePull(w io.Writer, r *modseal.PullResult) {
 		size += file.Size
 	}
 	f.Add("pulled to", r.Files.Dir)
-	f.Add("files", summary(counts)+"; "+render.Bytes(r.Files.BytesFetched)+" of "+render.Bytes(size)+" fetched")
+	f.Add("files", summary(counts)+" ("+render.Bytes(size)+"); "+render.Bytes(r.Files.BytesFetched)+" fetched")
 	f.Flush()
 }

@@ -101,7 +101,7 @@ func writeVerification(f *render.Fields, reference, digest string, r *verify.Rep
 	f.Add("policy", r.Policy)
 	for _, c := range r.Checks {
 		if c.Passed() {
-			f.Add(modseal.ClaimName(c.PredicateType), "by "+c.Signer+", key "+render.Short(string(c.Fingerprint))+detail(c.Detail))
+			f.Add(modseal.ClaimName(c.PredicateType), "by "+c.Signer+", key "+render.Short(c.Fingerprint)+detail(c.Detail))
 		}
 	}
 }

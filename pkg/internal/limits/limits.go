@@ -52,10 +52,11 @@ const (
 	// StateBytes bounds the record about a directory of files: 300 bytes a file.
 	StateBytes = 64 << 20
 
-	// ExpandedFactor and ExpandedSlack bound a compressed layer: at most factor
-	// times its size plus slack bytes may come out.
+	// ExpandedFactor bounds a compressed layer: at most so many times its size
+	// may come out, and [ExpandedSlack] more.
 	ExpandedFactor = 64
-	ExpandedSlack  = 1 << 30
+	// ExpandedSlack lets small layers expand well, in bytes.
+	ExpandedSlack = 1 << 30
 	// ZstdWindow bounds the memory that a zstd frame may ask for.
 	ZstdWindow = 128 << 20
 
