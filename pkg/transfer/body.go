@@ -160,7 +160,7 @@ func (r *reading) Read(p []byte) (int, error) {
 	case total == size:
 		// The end is looked for before the last bytes go out: what is longer or
 		// not what its digest says never gets to be a whole body.
-		if err := r.finish(); err != io.EOF {
+		if err := r.finish(); !errors.Is(err, io.EOF) {
 			return 0, err
 		}
 	}

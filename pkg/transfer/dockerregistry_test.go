@@ -37,7 +37,7 @@ func newDockerRegistry(t *testing.T) *remote.Repository {
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(binary, "serve", file) //nolint:noctx // a test registry, killed below
+	cmd := exec.Command(binary, "serve", file)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -46,7 +46,7 @@ func newDockerRegistry(t *testing.T) *remote.Repository {
 		_ = cmd.Wait()
 	})
 	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(20 * time.Millisecond) {
-		resp, err := http.Get("http://" + host + "/v2/") //nolint:noctx // the registry of the test
+		resp, err := http.Get("http://" + host + "/v2/")
 		if err == nil {
 			_ = resp.Body.Close()
 			break

@@ -60,8 +60,9 @@ const (
 	// ZstdWindow bounds the memory that a zstd frame may ask for.
 	ZstdWindow = 128 << 20
 
-	// KeyBytes bounds a key file, PolicyBytes a policy document.
+	// KeyBytes bounds a key file.
 	KeyBytes    = 1 << 20
+	// PolicyBytes bounds a policy document.
 	PolicyBytes = 1 << 20
 	// OverridesBytes bounds a modseal.yaml.
 	OverridesBytes = 1 << 20
