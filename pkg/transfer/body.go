@@ -1,6 +1,7 @@
 package transfer
 
 import (
+	"errors"
 	"hash"
 	"io"
 	"os"

@@ -61,7 +61,7 @@ const (
 	ZstdWindow = 128 << 20
 
 	// KeyBytes bounds a key file.
-	KeyBytes    = 1 << 20
+	KeyBytes = 1 << 20
 	// PolicyBytes bounds a policy document.
 	PolicyBytes = 1 << 20
 	// OverridesBytes bounds a modseal.yaml.
