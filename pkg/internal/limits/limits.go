@@ -72,15 +72,16 @@ const (
 	// JSONDepth bounds the nesting of a signed statement; the deepest known
 	// ones, SBOMs, stay below 20.
 	JSONDepth = 64
-	// StatementSubjects and SubjectDigests bound the subjects of a statement
-	// and the digests of one, as sigstore-go does.
+	// StatementSubjects bounds the subjects of a statement, as sigstore-go does.
 	StatementSubjects = 1024
-	SubjectDigests    = 32
-	// PolicyLineBytes and PolicyDepth bound a line of a policy and the nesting
-	// of its brackets: the YAML parser descends once per level, and a deep
-	// enough document would exhaust the stack.
+	// SubjectDigests bounds the digests of one subject, as sigstore-go does.
+	SubjectDigests = 32
+	// PolicyLineBytes bounds a line of a policy.
 	PolicyLineBytes = 4096
-	PolicyDepth     = 64
+	// PolicyDepth bounds the nesting of brackets in a policy: the YAML parser
+	// descends once per level, and a deep enough document would exhaust the
+	// stack.
+	PolicyDepth = 64
 	// PolicyLines bounds the lines of a policy: the YAML parser needs time with
 	// the square of the keys of a mapping, a second for so many.
 	PolicyLines = 10_000
