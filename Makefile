@@ -39,7 +39,7 @@ demo: build ## Push, verify and pull a signed model on the embedded registry, th
 .PHONY: test
 test: ## Run the tests; scripts that need an absent tool or registry are skipped by name
 	$(GO) test ./...
-	cd e2e && $(GO) test ./...
+	cd e2e && $(GO) test -timeout 20m ./...
 
 .PHONY: race
 race: ## Run the tests with the race detector
@@ -47,7 +47,7 @@ race: ## Run the tests with the race detector
 
 .PHONY: e2e
 e2e: ## Run the scripts of e2e/testdata (MODSEAL_E2E_REQUIRE_ALL=1: none may be skipped)
-	cd e2e && $(GO) test -count=1 ./...
+	cd e2e && $(GO) test -count=1 -timeout 20m ./...
 
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for FUZZTIME (10s)
