@@ -15,6 +15,7 @@ import (
 
 	"github.com/modseal/modseal/artifacttypes"
 	"github.com/modseal/modseal/pkg/internal/limits"
+	"github.com/modseal/modseal/pkg/internal/yamlshape"
 	"github.com/modseal/modseal/pkg/source"
 )
 
@@ -58,8 +59,8 @@ func overlay(under, over map[string]string) map[string]string {
 // ParseOverrides reads the text of [OverridesFile]. Unknown and doubled keys
 // are refused: a typo must not lose what the user meant.
 func ParseOverrides(text []byte) (Overrides, error) {
-	if len(text) > limits.OverridesBytes {
-		return Overrides{}, fmt.Errorf("%w: more than %d bytes", ErrOverrides, limits.OverridesBytes)
+	if err := yamlshape.Check(text, limits.OverridesBytes, limits.OverridesLines); err != nil {
+		return Overrides{}, fmt.Errorf("%w: %w", ErrOverrides, err)
 	}
 	var doc struct {
 		Model       map[string]any    `yaml:"model"`
@@ -72,7 +73,7 @@ func ParseOverrides(text []byte) (Overrides, error) {
 	}
 	err := yaml.NewDecoder(bytes.NewReader(text), yaml.Strict()).Decode(&doc)
 	if err != nil && !errors.Is(err, io.EOF) {
-		return Overrides{}, fmt.Errorf("%w: %w", ErrOverrides, err)
+		return Overrides{}, fmt.Errorf("%w: %s", ErrOverrides, yaml.FormatError(err, false, false))
 	}
 	o := Overrides{Set: map[string]string{}, Annotations: doc.Annotations, Exclude: doc.Exclude}
 	for k, v := range doc.Model {

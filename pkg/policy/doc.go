@@ -21,7 +21,12 @@
 // The scope with the longest matching prefix applies, and no other. A prefix
 // matches whole components: registry.example.com/team is no prefix of
 // registry.example.com/teamwork. "oci:" and "dir:" match every layout and every
-// directory, "oci:/srv/models" those below a path, "*" everything.
+// directory, "oci:/srv/models" those below a path, "*" everything. Every other
+// prefix begins with a registry host, as references do, and goes on in lower
+// case: one that could never match is refused.
+//
+// In a scope of mode warn the model is used all the same: the command exits with
+// 0, and every unmet requirement is a warning.
 //
 // A policy is read strictly, because a rule with a typing error that is passed
 // over is a rule that does not hold: unknown and duplicate keys, wrong types,

@@ -15,7 +15,9 @@ const DefaultReject = "reject"
 // Modes of a scope.
 const (
 	ModeEnforce = "enforce" // an unmet requirement refuses the model
-	ModeWarn    = "warn"    // an unmet requirement is reported and the model accepted
+	// ModeWarn uses the model all the same: the command exits with 0, and every
+	// unmet requirement is a warning.
+	ModeWarn = "warn"
 )
 
 // Any is the prefix that matches everything.

@@ -2,6 +2,7 @@ package policy_test
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -140,7 +141,8 @@ func TestRulesTakeTheLongestPrefix(t *testing.T) {
 		rules, err := p.Rules(subject)
 		if want == "" {
 			var none *policy.NoScopeError
-			if !errors.As(err, &none) || none.Subject != subject || none.Default != "reject" || none.Next() == "" {
+			if !errors.As(err, &none) || none.Subject != subject || none.Default != "reject" ||
+				!strings.Contains(none.Next(), "to policy.yaml") || !strings.Contains(none.Next(), "modseal policy check policy.yaml --for "+subject) {
 				t.Errorf("%s: %q, %v", subject, rules.Scope, err)
 			}
 			continue
@@ -149,8 +151,8 @@ func TestRulesTakeTheLongestPrefix(t *testing.T) {
 			t.Errorf("%s: %q, %v; want %q", subject, rules.Scope, err, want)
 		}
 	}
-	all := parse(t, scopes("*", "r"))
-	for subject, want := range map[string]string{"r": "r", "r/x": "r", "s": "*", "oci:/x": "*", "": "*"} {
+	all := parse(t, scopes("*", "r.io"))
+	for subject, want := range map[string]string{"r.io": "r.io", "r.io/x": "r.io", "s": "*", "oci:/x": "*", "": "*"} {
 		if rules, err := all.Rules(subject); err != nil || rules.Scope != want {
 			t.Errorf("%s: %q, %v; want %q", subject, rules.Scope, err, want)
 		}
@@ -199,9 +201,9 @@ func TestParseRefuses(t *testing.T) {
 		"no prefix":                   {replace("prefix: registry.example.com/team\n    mode", "mode"), 5, "no prefix"},
 		"equal prefixes":              {scopes("r.example/a", "r.example/a"), 7, "same prefix"},
 		"equal prefixes by case":      {scopes("r.example/a", "R.example/a"), 7, "same prefix"},
-		"no requirements":             {"version: 1\ndefault: reject\nscopes:\n  - prefix: a\n", 4, "no requirements"},
-		"empty requirements":          {"version: 1\ndefault: reject\nscopes:\n  - prefix: a\n    requirements: []\n", 5, "accept everything"},
-		"empty requirement":           {"version: 1\ndefault: reject\nscopes:\n  - prefix: a\n    requirements: [{}]\n", 5, "empty"},
+		"no requirements":             {"version: 1\ndefault: reject\nscopes:\n  - prefix: a.b\n", 4, "no requirements"},
+		"empty requirements":          {"version: 1\ndefault: reject\nscopes:\n  - prefix: a.b\n    requirements: []\n", 5, "accept everything"},
+		"empty requirement":           {"version: 1\ndefault: reject\nscopes:\n  - prefix: a.b\n    requirements: [{}]\n", 5, "empty"},
 		"two in one requirement":      {replace("          threshold: 2\n      - oms:", "          threshold: 2\n        oms:"), 0, "one thing"},
 		"two oms":                     {replace("required: true\n", "required: true\n      - oms:\n          required: true\n"), 20, "oms"},
 		"oms without required":        {replace("- oms:\n          required: true", "- oms: {}"), 18, "no required"},
@@ -231,6 +233,15 @@ func TestParseRefuses(t *testing.T) {
 		"prefix as URL":               {scopes("https://r.example"), 4, "URL"},
 		"empty prefix":                {scopes(""), 4, "empty"},
 		"prefix with blank":           {scopes("a b"), 4, "blank"},
+		"prefix without a host":       {scopes("ocr"), 4, `"ocr" does not begin with a registry host such as registry.example.com; no reference could match it`},
+		"repository without a host":   {scopes("team/model"), 4, `"team/model" does not begin with a registry host`},
+		"scheme without a path":       {scopes("oci"), 4, "does not begin with a registry host"},
+		"port that is no number":      {scopes("ocr:models/a"), 4, "does not begin with a registry host"},
+		"port without a host":         {scopes(":5000/a"), 4, "does not begin with a registry host"},
+		"scheme in upper case":        {scopes("OCI:/srv/models"), 4, "neither a port"},
+		"repository in upper case":    {scopes("R.Example/Team/a"), 4, `the repository must be lower case; write "R.Example/team/a"`},
+		"no repository":               {scopes("r.example/team/-a"), 4, `"team/-a" is no repository: parts of a-z`},
+		"repository with a detour":    {scopes("r.example/../a"), 4, "is no repository"},
 		"relative layout":             {scopes("oci:models"), 4, "absolute"},
 		"layout with detour":          {scopes("oci:/a/../b"), 4, "absolute"},
 		"unknown scheme":              {scopes("docker:"), 4, "port"},
@@ -312,8 +323,8 @@ func TestCheck(t *testing.T) {
 	if diff := cmp.Diff([]string{"oci:", "oci:"}, got); diff != "" {
 		t.Error(diff)
 	}
-	if w := parse(t, scopes("team")).Check(); len(w) != 1 || !strings.Contains(w[0].Message, "registry") {
-		t.Errorf("a prefix without a registry: %v", w)
+	if w := parse(t, scopes("LOCALHOST/a_b/c--d/e.f", "127.0.0.1:5000/a__b", "R.Example:5000", "archive:/a/B.tar", "dir:/A", "*")).Check(); len(w) != 0 {
+		t.Errorf("good prefixes: %v", w)
 	}
 	if w := parse(t, "version: 1\ndefault: reject\nscopes: []\n").Check(); len(w) != 1 {
 		t.Errorf("a policy without scopes: %v", w)
@@ -344,4 +355,51 @@ func FuzzParse(f *testing.F) {
 		}
 		_ = p.Check()
 	})
+}
+
+func TestCheckKeys(t *testing.T) {
+	t.Parallel()
+	text := func(threshold int) string {
+		return fmt.Sprintf(`version: 1
+default: reject
+scopes:
+  - prefix: r.example/a
+    requirements:
+      - signature: {signers: [{name: a, key: a.pub}, {name: b, key: b.pub}, {name: c, key: c.pub}], threshold: %d}
+      - oms: {required: true, signers: [{name: d, key: d.pub}, {name: e, key: e.pub}]}
+  - prefix: r.example/b
+    requirements:
+      - signature: {signers: [{name: a, key: a.pub}]}
+      - signature: {signers: [{name: b, key: b.pub}]}
+`, threshold)
+	}
+	const same = `signers "a" and "b" are the same key, sha256:1, which counts once`
+	for name, row := range map[string]struct {
+		threshold int
+		keys      map[string]string
+		want      []string
+	}{
+		"different keys":     {3, map[string]string{"a": "sha256:1", "b": "sha256:2", "c": "sha256:3", "d": "sha256:1", "e": "sha256:2"}, nil},
+		"nothing is known":   {3, nil, nil},
+		"one key, two names": {2, map[string]string{"a": "sha256:1", "b": "sha256:1", "c": "sha256:3"}, []string{same}},
+		"too few keys": {3, map[string]string{"a": "sha256:1", "b": "sha256:1", "c": "sha256:3"}, []string{
+			same, "no model can meet this signature requirement: its threshold is 3, and its 3 signers have only 2 different keys",
+		}},
+		"one key for all": {2, map[string]string{"a": "sha256:1", "b": "sha256:1", "c": "sha256:1"}, []string{
+			`signers "a", "b" and "c" are the same key, sha256:1, which counts once`,
+			"no model can meet this signature requirement: its threshold is 2, and its 3 signers have only 1 key",
+		}},
+		"OMS signers": {1, map[string]string{"d": "sha256:4", "e": "sha256:4"}, []string{`signers "d" and "e" are the same key, sha256:4, which counts once`}},
+	} {
+		var got []string
+		for _, w := range parse(t, text(row.threshold)).CheckKeys(row.keys) {
+			if w.Scope != "r.example/a" || w.Line != 4 {
+				t.Errorf("%s: %+v", name, w)
+			}
+			got = append(got, w.Message)
+		}
+		if diff := cmp.Diff(row.want, got); diff != "" {
+			t.Errorf("%s: %s", name, diff)
+		}
+	}
 }

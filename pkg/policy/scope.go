@@ -3,6 +3,7 @@ package policy
 import (
 	"fmt"
 	"path"
+	"regexp"
 	"strings"
 )
 
@@ -23,7 +24,8 @@ func (e *NoScopeError) Error() string {
 
 // Next says what the user can do about it.
 func (e *NoScopeError) Next() string {
-	return fmt.Sprintf("add a scope with a prefix of %q to %s; modseal policy explain shows which scope applies", e.Subject, e.Policy)
+	return fmt.Sprintf("add a scope with prefix %q, or the beginning of it, to %s; modseal policy check %s --for %s shows which scope applies",
+		normalize(e.Subject), e.Policy, e.Policy, e.Subject)
 }
 
 // Rules returns the requirements for subject: the name of a repository
@@ -88,7 +90,7 @@ func checkPrefix(prefix string) error {
 			return nil
 		}
 	}
-	host, _, _ := strings.Cut(prefix, "/")
+	host, repository, deeper := strings.Cut(prefix, "/")
 	switch {
 	case prefix == "":
 		return fmt.Errorf("the prefix is empty; %q matches everything", Any)
@@ -104,6 +106,26 @@ func checkPrefix(prefix string) error {
 		return fmt.Errorf("prefix %q has a tag or a digest; a scope is about a repository", prefix)
 	case strings.HasSuffix(host, ":"):
 		return fmt.Errorf("prefix %q has neither a port nor one of %s", prefix, strings.Join(localSchemes, ", "))
+	case !isHost(strings.ToLower(host)):
+		return fmt.Errorf("%q does not begin with a registry host such as registry.example.com; no reference could match it", prefix)
+	case repository != strings.ToLower(repository):
+		return fmt.Errorf("prefix %q: the repository must be lower case; write %q", prefix, host+"/"+strings.ToLower(repository))
+	case deeper && !repositoryPattern.MatchString(repository):
+		return fmt.Errorf("prefix %q: %q is no repository: parts of a-z, 0-9, '.', '_' and '-', separated by '/'", prefix, repository)
 	}
 	return nil
+}
+
+// repositoryPattern is what the distribution specification calls a name. The
+// beginning of one, in whole components, is one too.
+var repositoryPattern = regexp.MustCompile(`^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*$`)
+
+// isHost tells a registry host from the first component of a path as references
+// do: it has a dot, a port, or is localhost.
+func isHost(host string) bool {
+	name, port, hasPort := strings.Cut(host, ":")
+	if name == "" || hasPort && strings.Trim(port, "0123456789") != "" {
+		return false
+	}
+	return hasPort || host == "localhost" || strings.Contains(host, ".")
 }

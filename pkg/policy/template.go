@@ -34,7 +34,7 @@ default: reject
 # directories on disk, * everything.
 scopes:
   - prefix: %s
-    mode: enforce # or warn: report what is missing, and accept
+    mode: enforce # or warn: warn of what is missing, and use the model all the same
     requirements: # all must hold
       - signature:
           signers: # keys are files beside this one, or PEM blocks
@@ -66,10 +66,7 @@ func (p *Policy) Check() []Warning {
 	}
 	for _, s := range p.Scopes {
 		if s.Mode == ModeWarn {
-			warn(s, "mode %s accepts models that do not meet the requirements", ModeWarn)
-		}
-		if s.Prefix != Any && !isLocal(s.Prefix) && !looksLikeHost(s.Prefix) {
-			warn(s, "%q does not begin with the name of a registry (a dot, a port or localhost): no reference may ever match it", s.Prefix)
+			warn(s, "mode %s uses models that do not meet the requirements: every unmet one is only a warning", ModeWarn)
 		}
 		signature := false
 		for _, req := range s.Requirements {
@@ -82,16 +79,46 @@ func (p *Policy) Check() []Warning {
 	return out
 }
 
-func isLocal(prefix string) bool {
-	for _, scheme := range localSchemes {
-		if strings.HasPrefix(prefix, scheme) {
-			return true
+// CheckKeys returns what [Policy.Check] cannot see without the keys: names that
+// stand for the same key. fingerprints has the fingerprint of every signer's key
+// by the signer's name; a signer that is not there is taken for another key.
+func (p *Policy) CheckKeys(fingerprints map[string]string) []Warning {
+	var out []Warning
+	for _, s := range p.Scopes {
+		for _, req := range s.Requirements {
+			for _, message := range req.checkKeys(fingerprints) {
+				out = append(out, Warning{Line: s.Line, Scope: s.Prefix, Message: message})
+			}
 		}
 	}
-	return false
+	return out
 }
 
-func looksLikeHost(prefix string) bool {
-	host, _, _ := strings.Cut(prefix, "/")
-	return host == "localhost" || strings.ContainsAny(host, ".:")
+func (req Requirement) checkKeys(fingerprints map[string]string) []string {
+	var out, keys []string // keys in the order of their first names
+	names := map[string][]string{}
+	for _, signer := range req.signers() {
+		key := fingerprints[signer.Name]
+		if key == "" {
+			key = "signer " + signer.Name
+		}
+		if names[key] == nil {
+			keys = append(keys, key)
+		}
+		names[key] = append(names[key], strconv.Quote(signer.Name))
+	}
+	for _, key := range keys {
+		if same := names[key]; len(same) > 1 {
+			last := len(same) - 1
+			out = append(out, fmt.Sprintf("signers %s and %s are the same key, %s, which counts once", strings.Join(same[:last], ", "), same[last], key))
+		}
+	}
+	if s := req.Signature; s != nil && s.Threshold > len(keys) {
+		have := fmt.Sprintf("%d different keys", len(keys))
+		if len(keys) == 1 {
+			have = "1 key"
+		}
+		out = append(out, fmt.Sprintf("no model can meet this signature requirement: its threshold is %d, and its %d signers have only %s", s.Threshold, len(s.Signers), have))
+	}
+	return out
 }

@@ -1,9 +1,7 @@
 package policy
 
 import (
-	"bytes"
 	"errors"
-	"fmt"
 	"math"
 	"slices"
 	"strings"
@@ -13,12 +11,18 @@ import (
 	"github.com/goccy/go-yaml/parser"
 
 	"github.com/modseal/modseal/pkg/internal/limits"
+	"github.com/modseal/modseal/pkg/internal/yamlshape"
 )
 
 // parseYAML returns the body of the only document in data.
 func parseYAML(name string, data []byte) (ast.Node, error) {
-	if err := checkShape(name, data); err != nil {
-		return nil, err
+	if err := yamlshape.Check(data, limits.PolicyBytes, yamlshape.MaxLines); err != nil {
+		e := &Error{Name: name, Message: err.Error()}
+		var shape *yamlshape.Error
+		if errors.As(err, &shape) {
+			e.Line, e.Message = shape.Line, shape.Message
+		}
+		return nil, e
 	}
 	file, err := parser.ParseBytes(data, 0)
 	if err != nil {
@@ -46,26 +50,6 @@ func parseYAML(name string, data []byte) (ast.Node, error) {
 		return nil, &Error{Name: name, Message: "it is empty"}
 	}
 	return body, nil
-}
-
-// checkShape keeps from the parser what would make it descend without end: it
-// calls itself for every level of nesting.
-func checkShape(name string, data []byte) error {
-	if len(data) > limits.PolicyBytes {
-		return &Error{Name: name, Message: fmt.Sprintf("%d bytes, more than %d", len(data), limits.PolicyBytes)}
-	}
-	depth, number := 0, 0
-	for l := range bytes.Lines(data) {
-		if number++; number > limits.PolicyLines {
-			return &Error{Name: name, Line: number, Message: fmt.Sprintf("it has more than %d lines", limits.PolicyLines)}
-		}
-		depth += bytes.Count(l, []byte("[")) + bytes.Count(l, []byte("{"))
-		depth -= bytes.Count(l, []byte("]")) + bytes.Count(l, []byte("}"))
-		if depth = max(depth, 0); depth > limits.PolicyDepth || len(l) > limits.PolicyLineBytes {
-			return &Error{Name: name, Line: number, Message: "the line is too long or nested too deeply for a policy"}
-		}
-	}
-	return nil
 }
 
 func line(n ast.Node) int {

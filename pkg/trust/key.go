@@ -187,6 +187,18 @@ func (k Key) CosignHint() string {
 	return base64.StdEncoding.EncodeToString(sum[:])
 }
 
+// FingerprintOfHint returns the fingerprint of the key that a hint in the form
+// of cosign names. The hint is not signed: this is what a bundle claims. A hint
+// in the form of OMS is a hash of other bytes, from which no fingerprint
+// follows; then, and for every other text, it reports false.
+func FingerprintOfHint(hint string) (digest.Digest, bool) {
+	sum, err := base64.StdEncoding.Strict().DecodeString(hint)
+	if err != nil || len(sum) != sha256.Size || strings.ContainsAny(hint, "\r\n") {
+		return "", false
+	}
+	return digest.NewDigestFromBytes(digest.SHA256, sum), true
+}
+
 // MatchesHint reports whether hint is one that the key has in either form. A
 // hint is not signed: it may choose among trusted keys and nothing else.
 func (k Key) MatchesHint(hint string) bool {

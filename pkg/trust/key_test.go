@@ -194,3 +194,19 @@ func TestZeroKey(t *testing.T) {
 		t.Errorf("the zero key has %s, %s", k.Fingerprint(), k.Describe())
 	}
 }
+
+func TestFingerprintOfHint(t *testing.T) {
+	t.Parallel()
+	key, err := trust.ParseKey("release", exampleKey(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, ok := trust.FingerprintOfHint(key.CosignHint()); !ok || got != key.Fingerprint() {
+		t.Errorf("%q, %t; want %q", got, ok, key.Fingerprint())
+	}
+	for _, hint := range []string{"", "abc", key.OMSHint(), key.Fingerprint().String(), key.CosignHint() + "\n", "\n" + key.CosignHint(), key.CosignHint()[:40], strings.TrimRight(key.CosignHint(), "=")} {
+		if got, ok := trust.FingerprintOfHint(hint); ok || got != "" {
+			t.Errorf("%q is taken for %q", hint, got)
+		}
+	}
+}

@@ -163,7 +163,7 @@ func hintOf(encoded string) string {
 	if err != nil {
 		return ""
 	}
-	return key.OMSHint()
+	return key.CosignHint()
 }
 
 // signedBy returns the one of keys that the statement is signed with. The hint
@@ -219,26 +219,26 @@ func ofArtifact(d digest.Digest) (verify.ArtifactPolicyOption, error) {
 // the digests of files, which matchOMS and [Directory] compare one by one.
 func ofFiles() verify.ArtifactPolicyOption { return verify.WithoutArtifactUnsafe() }
 
-// signer says who signed, as far as a bundle that no key verifies can tell.
-func (s *signedStatement) signer(keys []trust.Key) string {
+// signer says who signed, as far as a bundle that none of keys verifies can
+// tell, in words that continue "a bundle that is …". known are other keys of the
+// rules. The hint is not signed, and text of whoever attached the bundle: at most
+// the fingerprint in it is told.
+func (s *signedStatement) signer(keys, known []trust.Key) (cause, string) {
 	if s.certificate {
-		return "signed with a certificate, not with a key"
-	}
-	if s.hint == "" {
-		return "signed by an unknown key"
+		return causeCertificate, "signed with a certificate, not with a key"
 	}
 	for _, k := range keys {
 		if k.MatchesHint(s.hint) {
-			return fmt.Sprintf("says that %s signed it, and its signature is wrong", k.Name)
+			return causeWrong, fmt.Sprintf("signed in the name of %s (%s), but its signature is wrong", k.Name, k.Short())
 		}
 	}
-	return fmt.Sprintf("signed by an unknown key (hint %q)", shorten(s.hint))
-}
-
-func shorten(s string) string {
-	const most = 100
-	if len(s) > most {
-		return s[:most] + "…"
+	for _, k := range known {
+		if k.MatchesHint(s.hint) {
+			return causeOtherKey, fmt.Sprintf("signed by a key that claims to be %s (%s), which does not count here", k.Name, k.Short())
+		}
 	}
-	return s
+	if f, ok := trust.FingerprintOfHint(s.hint); ok {
+		return causeOtherKey, "signed by an unknown key that claims to be " + shortDigest(f)
+	}
+	return causeOtherKey, "signed by an unknown key"
 }

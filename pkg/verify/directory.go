@@ -70,18 +70,18 @@ func parseOMSBundle(name string, bundle []byte) (*signedStatement, *statement.OM
 	}
 	s, err := parseBundle(bundle)
 	if err != nil {
-		return nil, nil, refuse("a bundle that is not usable: " + err.Error())
+		return nil, nil, refuse("a bundle that is not usable: " + errorText(err))
 	}
 	header, err := statement.ParseHeader(s.payload)
 	if err != nil {
-		return nil, nil, refuse("an " + err.Error())
+		return nil, nil, refuse("an " + errorText(err))
 	}
 	if !statement.IsOMS(header.PredicateType) {
 		return nil, nil, refuse(fmt.Sprintf("a statement with predicateType %q", shorten(header.PredicateType)))
 	}
 	o, err := statement.ParseOMS(s.payload)
 	if err != nil {
-		return nil, nil, refuse("an " + err.Error())
+		return nil, nil, refuse("an " + errorText(err))
 	}
 	if o.HashType != statement.HashSHA256 {
 		return nil, nil, &Undecided{
@@ -101,7 +101,7 @@ func parseOMSBundle(name string, bundle []byte) (*signedStatement, *statement.OM
 // [DirectorySignature.Ignored] names may be left out. For a model that is one
 // file, singleFile is true and files has the one under its base name.
 //
-// A *Refusal names the first path that differs.
+// A *Refusal names the first path that differs, and all of them in its details.
 func Directory(ctx context.Context, name string, bundle []byte, files []statement.Resource, singleFile bool, keys []trust.Key, opts DirectoryOptions) (*Report, error) {
 	if len(keys) == 0 {
 		return nil, &Undecided{Subject: name, Why: "there is no key to verify it with", Next: "name the signer's public key with --key FILE"}
@@ -111,12 +111,13 @@ func Directory(ctx context.Context, name string, bundle []byte, files []statemen
 		return nil, err
 	}
 	check := Check{Requirement: "OMS signature by " + names(keys), PredicateType: artifacttypes.PredicateOMS}
-	refuse := func(found, next string) error {
+	refuse := func(found string, each []string, next string) error {
 		check.Outcome, check.Detail = Failed, found
 		return &Refusal{Subject: name, Policy: keyFlags(keys), Checks: []Check{check}, Reasons: []Reason{{
 			Requirement: check.Requirement,
 			LookedFor:   fmt.Sprintf("a signature by %s over the files of %s", describe(keys), name),
 			Found:       found,
+			Details:     details(each),
 			Next:        next,
 		}}}
 	}
@@ -125,18 +126,35 @@ func Directory(ctx context.Context, name string, bundle []byte, files []statemen
 		return nil, err
 	}
 	if !ok {
-		return nil, refuse("a bundle that is "+s.signer(keys), "if another key is the right one, name it with --key FILE")
+		why, who := s.signer(keys, nil)
+		next := "if another key is the right one, name it with --key FILE"
+		switch why {
+		case causeWrong:
+			next = "the signature file was changed: fetch it again from where it came"
+		case causeCertificate:
+			next = "modseal verifies by keys and not by certificates: ask for a signature by a key, or verify it with model_signing"
+		}
+		return nil, refuse("a bundle that is "+who, nil, next)
 	}
 	check.Signer, check.Fingerprint = key.Name, key.Fingerprint().String()
 	c, err := compare(o, files, singleFile)
 	if err != nil {
 		return nil, err
 	}
-	if !opts.IgnoreUnsigned {
-		c.wrong = append(c.wrong, c.unsigned...)
+	next := "fetch the model again from where it came, or ask its signer which files belong to it"
+	if !opts.IgnoreUnsigned && len(c.unsigned) > 0 {
+		const accept = "remove the files that are not signed, or accept them with --ignore-unsigned-files"
+		if len(c.wrong) == 0 {
+			next = accept
+		} else {
+			next += "; " + accept
+		}
+		for _, f := range c.unsigned {
+			c.wrong = append(c.wrong, fmt.Sprintf("%q not signed (sha256:%s)", f.Name, f.Digest))
+		}
 	}
 	if len(c.wrong) > 0 {
-		return nil, refuse(firstOf(c.wrong), "fetch the model again from where it came, or ask its signer which files belong to it")
+		return nil, refuse(firstOf(c.wrong), c.wrong, next)
 	}
 	check.Outcome, check.PredicateType = Passed, o.PredicateType
 	check.Detail = fmt.Sprintf("%s, root digest %s", plural(len(o.Resources), "resource"), shortDigest(digest.NewDigestFromEncoded(digest.SHA256, o.Root)))
@@ -152,7 +170,7 @@ func Directory(ctx context.Context, name string, bundle []byte, files []statemen
 // comparison is how the files of a directory differ from the signed ones.
 type comparison struct {
 	wrong    []string
-	unsigned []string
+	unsigned []statement.Resource
 }
 
 func compare(o *statement.OMS, files []statement.Resource, singleFile bool) (comparison, error) {
@@ -191,13 +209,13 @@ func compare(o *statement.OMS, files []statement.Resource, singleFile bool) (com
 	}
 	for _, n := range slices.Sorted(maps.Keys(found)) {
 		if !statement.Ignored(o.File(statement.Resource{Name: n}), o.IgnorePaths) {
-			c.unsigned = append(c.unsigned, fmt.Sprintf("%q that is not signed (sha256:%s)", n, found[n]))
+			c.unsigned = append(c.unsigned, statement.Resource{Name: n, Digest: found[n]})
 		}
 	}
 	return c, nil
 }
 
-func warnings(o *statement.OMS, unsigned []string) []string {
+func warnings(o *statement.OMS, unsigned []statement.Resource) []string {
 	var out []string
 	defaults := statement.DefaultIgnorePaths()
 	var ignored []string
@@ -210,7 +228,11 @@ func warnings(o *statement.OMS, unsigned []string) []string {
 		out = append(out, "the signer left out "+listing(ignored))
 	}
 	if len(unsigned) > 0 {
-		out = append(out, plural(len(unsigned), "unsigned file")+": "+listing(unsigned))
+		var files []string
+		for _, f := range unsigned {
+			files = append(files, fmt.Sprintf("%q (sha256:%s)", f.Name, f.Digest))
+		}
+		out = append(out, plural(len(unsigned), "unsigned file")+": "+listing(files))
 	}
 	if o.AllowSymlinks {
 		out = append(out, "the signer followed symbolic links")

@@ -21,34 +21,33 @@ import (
 func (d *decision) oms(req policy.OMSRequirement) map[string]digest.Digest {
 	keys := d.keysOf(req.Signers)
 	name := "OMS statement by " + names(keys)
-	fail := func(found string) map[string]digest.Digest {
+	fail := func(found string, each []string, next string) map[string]digest.Digest {
 		d.fail(Reason{
 			Requirement: name,
 			LookedFor:   fmt.Sprintf("an OMS statement by %s that lists the files of %s", describe(keys), shortDigest(d.subject.Descriptor.Digest)),
 			Found:       found,
-			Next:        d.next(),
+			Details:     details(each),
+			Next:        next,
 		})
 		return nil
 	}
 	var members map[string]digest.Digest
-	var statements, matched int
-	var mismatch string
+	var matched int
+	var mismatches []mismatch
 	for i, f := range d.findings {
 		if f.kind != kindOMS {
 			continue
 		}
-		statements++
-		got, problem := match(d.model, f.payload)
+		got, wrong := match(d.model, f.payload)
 		switch {
-		case problem != "":
-			d.findings[i].problem = fmt.Sprintf("is an OMS statement by %s that does not match: %s", f.key.Name, problem)
-			if mismatch == "" {
-				mismatch = fmt.Sprintf("one by %s that does not match: %s", f.key.Name, problem)
-			}
+		case len(wrong) > 0:
+			d.findings[i].problem = fmt.Sprintf("is an OMS statement by %s that does not match: %s", f.key.Name, firstOf(wrong))
+			mismatches = append(mismatches, mismatch{f, wrong})
 		case matched > 0 && !maps.Equal(members, got):
 			// Both fit the layers, so only the content of the tars could tell
 			// which is right, and that is fetched after the decision.
-			return fail("two by trusted signers that disagree about the files in grouping layers")
+			return fail("two by trusted signers that disagree about the files in grouping layers", nil,
+				"ask the signers which is right, and remove the other: modseal tree "+d.subject.reference())
 		default:
 			matched++
 			members = got
@@ -61,29 +60,49 @@ func (d *decision) oms(req policy.OMSRequirement) map[string]digest.Digest {
 	switch {
 	case matched > 0:
 		return members
-	case statements > 0:
-		return fail(mismatch)
+	case len(mismatches) > 0:
+		found, each := describeMismatches(mismatches)
+		return fail(found, each, "the signed files are not these: ask the signer which files belong to the model, or have this one signed: "+d.sign())
 	case req.Required:
-		return fail(d.found())
+		found, each := d.found(keys)
+		return fail(found, each, d.next(kindOMS, keys))
 	}
 	return nil
 }
 
+// mismatch is a trusted OMS statement of other files.
+type mismatch struct {
+	finding
+	wrong []string
+}
+
+func describeMismatches(all []mismatch) (found string, each []string) {
+	first := all[0]
+	if len(all) == 1 {
+		return fmt.Sprintf("one by %s that does not match: %s", first.key.Name, firstOf(first.wrong)), first.wrong
+	}
+	for _, m := range all {
+		for _, w := range m.wrong {
+			each = append(each, fmt.Sprintf("%s by %s does not match: %s", shortDigest(m.evidence), m.key.Name, w))
+		}
+	}
+	return fmt.Sprintf("%d by trusted signers, none of which matches", len(all)), each
+}
+
 // match compares a signed OMS statement with the layers of a model: the two must
 // name the same files with the same digests. What the statement names and no raw
-// layer is must be in the grouping tars, when there are any. The problem is
-// empty when they match.
-func match(m *artifacttypes.Model, payload []byte) (members map[string]digest.Digest, problem string) {
+// layer is must be in the grouping tars, when there are any. wrong has every
+// difference, and is empty when they match.
+func match(m *artifacttypes.Model, payload []byte) (members map[string]digest.Digest, wrong []string) {
 	o, err := statement.ParseOMS(payload)
 	if err != nil {
-		return nil, err.Error()
+		return nil, []string{errorText(err)}
 	}
 	if o.Method != statement.MethodFiles || o.HashType != statement.HashSHA256 {
-		return nil, fmt.Sprintf("it signs %s by %s, which cannot be compared with layers", o.Method, o.HashType)
+		return nil, []string{fmt.Sprintf("it signs %s by %s, which cannot be compared with layers", o.Method, o.HashType)}
 	}
 	layers, tars := rawLayers(m)
 	members = map[string]digest.Digest{}
-	var wrong []string
 	for _, r := range o.Resources {
 		want := digest.NewDigestFromEncoded(digest.SHA256, r.Digest)
 		p := r.Name
@@ -106,15 +125,15 @@ func match(m *artifacttypes.Model, payload []byte) (members map[string]digest.Di
 		if statement.Ignored(p, o.IgnorePaths) {
 			why = "is left out by the signer (ignore_paths)"
 		}
-		wrong = append(wrong, fmt.Sprintf("%q, %s, %s", p, layers[p], why))
+		wrong = append(wrong, fmt.Sprintf("%q (%s) %s", p, layers[p], why))
 	}
 	if len(wrong) > 0 {
-		return nil, firstOf(wrong)
+		return nil, wrong
 	}
 	if err := checkMembers(m, members); err != nil {
-		return nil, err.Error()
+		return nil, []string{errorText(err)}
 	}
-	return members, ""
+	return members, nil
 }
 
 func rawLayers(m *artifacttypes.Model) (layers map[string]digest.Digest, tars bool) {
@@ -158,11 +177,4 @@ func checkMembers(m *artifacttypes.Model, members map[string]digest.Digest) erro
 		}
 	}
 	return nil
-}
-
-func firstOf(wrong []string) string {
-	if len(wrong) == 1 {
-		return wrong[0]
-	}
-	return fmt.Sprintf("%s (and %s more)", wrong[0], plural(len(wrong)-1, "difference"))
 }

@@ -2,6 +2,8 @@ package verify
 
 import (
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/opencontainers/go-digest"
@@ -13,8 +15,11 @@ type Decision string
 // The decisions.
 const (
 	Accepted Decision = "accepted" // every requirement holds
-	Warned   Decision = "warned"   // one does not, and the rules only warn
-	Skipped  Decision = "skipped"  // nothing was verified: [SkipUnsafe]
+	// Warned: requirements are not met, and the rules only warn. The model is
+	// used all the same, the command exits with 0, and every requirement that is
+	// not met is one of the warnings.
+	Warned  Decision = "warned"
+	Skipped Decision = "skipped" // nothing was verified: [SkipUnsafe]
 )
 
 // Outcome is how one check came out.
@@ -64,12 +69,21 @@ type Refusal struct {
 type Reason struct {
 	Requirement string `json:"requirement"`
 	LookedFor   string `json:"lookedFor"`
-	Found       string `json:"found"`
-	Next        string `json:"next"` // what the user can do
+	Found       string `json:"found"` // in one sentence
+	// Details are all bundles, or all differences, when Found is about more than
+	// one: a phrase for each.
+	Details []string `json:"details,omitempty"`
+	Next    string   `json:"next"` // what the user can do
 }
 
+// String tells the reason in one line, for warnings.
 func (r Reason) String() string {
-	return fmt.Sprintf("%s: looked for %s; found %s", r.Requirement, r.LookedFor, r.Found)
+	s := fmt.Sprintf("%s: looked for %s; found %s", r.Requirement, r.LookedFor, r.Found)
+	// Of differences Found has the first; of bundles it has only the number.
+	if len(r.Details) > 0 && !strings.Contains(r.Found, r.Details[0]) {
+		s += ": " + strings.Join(r.Details, "; ")
+	}
+	return s
 }
 
 // Summary names the subject and the requirement that is not met, for those who
@@ -120,6 +134,55 @@ func shortDigest(d digest.Digest) string {
 		return d.String()
 	}
 	return algorithm + ":" + encoded[:digits] + "…"
+}
+
+// details bounds what is told one by one. Of a single one, the sentence that it
+// would explain says all.
+func details(each []string) []string {
+	const most = 20
+	switch n := len(each); {
+	case n <= 1:
+		return nil
+	case n > most:
+		return append(slices.Clone(each[:most]), fmt.Sprintf("and %d more", n-most))
+	}
+	return each
+}
+
+// firstOf is the sentence that details explains.
+func firstOf(wrong []string) string {
+	if len(wrong) == 1 {
+		return wrong[0]
+	}
+	return fmt.Sprintf("%s (and %s)", wrong[0], plural(len(wrong)-1, "more difference"))
+}
+
+// shorten bounds text of others. It is quoted where it is told.
+func shorten(s string) string { return cut(s, 100) }
+
+func cut(s string, most int) string {
+	if len(s) > most {
+		return strings.ToValidUTF8(s[:most], "") + "…"
+	}
+	return s
+}
+
+// errorText is the text of an error about bytes of others. Not all of it is
+// quoted by whom it comes from, so that what a terminal would not show as it is,
+// is escaped.
+func errorText(err error) string {
+	var b strings.Builder
+	for _, r := range cut(err.Error(), 400) {
+		switch {
+		case r == '\u00a0': // protojson writes it now and then
+			b.WriteByte(' ')
+		case strconv.IsPrint(r):
+			b.WriteRune(r)
+		default:
+			b.WriteString(strings.Trim(strconv.QuoteRune(r), "'"))
+		}
+	}
+	return b.String()
 }
 
 // listing joins what was found, the first few of it.

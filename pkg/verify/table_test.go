@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"crypto"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
 	"github.com/opencontainers/go-digest"
 
 	"github.com/modseal/modseal/artifacttypes"
+	"github.com/modseal/modseal/pkg/internal/integrity"
 	"github.com/modseal/modseal/pkg/internal/limits"
 	"github.com/modseal/modseal/pkg/policy"
 	"github.com/modseal/modseal/pkg/verify"
@@ -76,9 +78,9 @@ func rows(t *testing.T) []row {
 		{"P-384 with SHA-256", m, evidence(envelope{payload: cosign(t, d), signer: "p384", hash: crypto.SHA256}.bundle(t)), anyOf("p384"), refused, []string{"unknown key"}},
 		{"RSA with SHA-512", m, evidence(envelope{payload: cosign(t, d), signer: "rsa", hash: crypto.SHA512}.bundle(t)), anyOf("rsa"), refused, []string{"unknown key"}},
 		{"nothing attached", m, nil, release, refused, []string{"nothing attached", "modseal sign", "signature by release", keys()["release"].Short()}},
-		{"wrong key", m, evidence(signed("stranger")), release, refused, []string{"1 bundle: one signed by an unknown key", "modseal tree", "modseal verify --key"}},
+		{"wrong key", m, evidence(signed("stranger")), release, refused, []string{"found 1 bundle, which is signed by an unknown key", "modseal tree", "modseal verify --key"}},
 		{"signer of another requirement", m, evidence(signed("backup")), release, refused, []string{"unknown key"}},
-		{"signature of another artifact", m, evidence(by("release", cosign(t, other))), release, refused, []string{"a signature of something else (sha256:"}},
+		{"signature of another artifact", m, evidence(by("release", cosign(t, other))), release, refused, []string{"a signature of something else (" + other.String()[:19], "what was signed is another artifact", "modseal sign"}},
 		{"right and wrong ones", m, evidence(signed("stranger"), []byte("garbage"), by("release", cosign(t, other)), signed("release")), release, accepted, nil},
 		{"statement v0.1", m, evidence(by("release", omsReplace(cosign(t, d), "Statement/v1", "Statement/v0.1"))), release, accepted, nil},
 		{"one of two subjects", m, evidence(by("release", omsReplace(cosign(t, d), `"subject":[`, `"subject":[{"digest":{"sha256":"`+other.Encoded()+`"}},`))), release, accepted, nil},
@@ -86,10 +88,10 @@ func rows(t *testing.T) []row {
 		{"subject digest in upper case", m, evidence(by("release", omsReplace(cosign(t, d), d.Encoded(), strings.ToUpper(d.Encoded())))), release, refused, []string{"something else"}},
 
 		// Attestations are no signatures.
-		{"SBOM instead of a signature", m, evidence(by("release", claim(d, "https://cyclonedx.org/bom"))), release, refused, []string{"an SBOM attestation (predicateType https://cyclonedx.org/bom), not a signature"}},
+		{"SBOM instead of a signature", m, evidence(by("release", claim(d, "https://cyclonedx.org/bom"))), release, refused, []string{"an SBOM attestation (predicateType \"https://cyclonedx.org/bom\"), not a signature", "an attestation is no signature", "modseal sign"}},
 		{"provenance instead of a signature", m, evidence(by("release", claim(d, "https://slsa.dev/provenance/v1"))), release, refused, []string{"a provenance attestation"}},
 		{"summary instead of a signature", m, evidence(by("release", claim(d, "https://slsa.dev/verification_summary/v1"))), release, refused, []string{"a verification summary"}},
-		{"OMS instead of a signature", m, evidence(by("release", m.oms(t))), release, refused, []string{"one is an OMS statement by release"}},
+		{"OMS instead of a signature", m, evidence(by("release", m.oms(t))), release, refused, []string{"found 1 bundle, which is an OMS statement by release", "ask for a signature by release"}},
 		{"predicate type with a suffix", m, evidence(by("release", claim(d, artifacttypes.PredicateCosignSign+"/"))), release, refused, []string{"not a signature"}},
 		{"predicate type in another case", m, evidence(by("release", claim(d, "https://sigstore.dev/cosign/SIGN/v1"))), release, refused, []string{"not a signature"}},
 		{"two predicate types", m, evidence(by("release", omsReplace(claim(d, "https://cyclonedx.org/bom"), `"predicate":`, `"predicateType":"`+artifacttypes.PredicateCosignSign+`","predicate":`))), release, refused, []string{"twice"}},
@@ -97,8 +99,8 @@ func rows(t *testing.T) []row {
 
 		// Thresholds.
 		{"two keys of two", m, evidence(signed("release"), signed("backup")), nOf(2, "release", "backup"), accepted, []string{"backup", "release"}},
-		{"one key of two", m, evidence(signed("release")), nOf(2, "release", "backup"), refused, []string{"signatures by 2 of release, backup", "only 1 of 2, by release"}},
-		{"the same key twice", m, evidence(signed("release"), signed("release")), nOf(2, "release", "backup"), refused, []string{"only 1 of 2, by release"}},
+		{"one key of two", m, evidence(signed("release")), nOf(2, "release", "backup"), refused, []string{"signatures by 2 of release, backup", "found only 1 of 2, by release", "ask for a signature by release, backup"}},
+		{"the same key twice", m, evidence(signed("release"), signed("release")), nOf(2, "release", "backup"), refused, []string{"only 1 of 2, by release; 2 bundles are attached: sha256:"}},
 		{"the same key under two names", m, evidence(signed("release"), signed("release")), nOf(2, "release", "release-again"), refused, []string{"only 1 of 2"}},
 		{"two requirements, one met", m, evidence(signed("release")), both(release, anyOf("backup")), refused, []string{"signature by backup"}},
 		{"two requirements met", m, evidence(signed("release"), signed("backup")), both(release, anyOf("backup")), accepted, nil},
@@ -109,8 +111,8 @@ func rows(t *testing.T) []row {
 		{"unknown hint", m, evidence(hinted("nobody")), release, accepted, nil},
 		{"hint of an untrusted key", m, evidence(hinted(keys()["stranger"].CosignHint())), release, accepted, nil},
 		{"hint of another trusted key", m, evidence(hinted(keys()["backup"].CosignHint())), anyOf("release", "backup"), accepted, []string{"release"}},
-		{"stranger with the hint of release", m, evidence(envelope{payload: cosign(t, d), signer: "stranger", hint: keys()["release"].CosignHint()}.bundle(t)), release, refused, []string{"release signed it, and its signature is wrong"}},
-		{"unknown hint is told", m, evidence(envelope{payload: cosign(t, d), signer: "stranger", hint: "abc"}.bundle(t)), release, refused, []string{`hint "abc"`}},
+		{"stranger with the hint of release", m, evidence(envelope{payload: cosign(t, d), signer: "stranger", hint: keys()["release"].CosignHint()}.bundle(t)), release, refused, []string{"1 bundle, which is signed in the name of release (" + keys()["release"].Short() + "), but its signature is wrong", "have it signed again: modseal sign"}},
+		{"cosign hint of a stranger", m, evidence(envelope{payload: cosign(t, d), signer: "stranger", hint: keys()["stranger"].CosignHint()}.bundle(t)), release, refused, []string{"signed by an unknown key that claims to be " + keys()["stranger"].Short() + "…", "if another key is the right one"}},
 		{"key id is ignored", m, evidence(edited(func(doc map[string]any) {
 			at(doc, "dsseEnvelope")["signatures"].([]any)[0].(map[string]any)["keyid"] = "whatever"
 		})), release, accepted, nil},
@@ -122,7 +124,7 @@ func rows(t *testing.T) []row {
 		})), release, accepted, nil},
 		{"the key in the bundle is not trusted", m, evidence(envelope{payload: cosign(t, d), signer: "stranger", edit: func(doc map[string]any) {
 			at(doc, "verificationMaterial")["publicKey"] = map[string]any{"rawBytes": keys()["stranger"].PEM(), "keyDetails": "PKIX_ECDSA_P256_SHA_256"}
-		}}.bundle(t)), release, refused, []string{"unknown key (hint"}},
+		}}.bundle(t)), release, refused, []string{"unknown key that claims to be " + keys()["stranger"].Short()}},
 		{"empty log entries", m, evidence(edited(func(doc map[string]any) { at(doc, "verificationMaterial")["tlogEntries"] = []any{} })), release, accepted, nil},
 
 		// Broken bundles.
@@ -167,24 +169,30 @@ func rows(t *testing.T) []row {
 		{"empty bundle", m, evidence(nil), release, refused, []string{"is not usable"}},
 		{"bundle too large", m, evidence(bytes.Repeat([]byte(" "), limits.BundleBytes+1)), release, refused, []string{"more than"}},
 		{"bundle that could not be read", m, []verify.Evidence{{Digest: other, Err: errors.New("line cut")}}, release, refused, []string{"could not be read (line cut)"}},
-		{"many bundles are not all told", m, evidence(signed("stranger"), signed("stranger"), signed("stranger"), signed("stranger"), signed("stranger"), signed("stranger"), signed("stranger")), release, refused, []string{"7 bundles", "and 2 more"}},
+		{"many bundles", m, evidence(signed("stranger"), signed("stranger"), signed("stranger"), signed("stranger"), signed("stranger"), signed("stranger"), signed("stranger")), release, refused, []string{"7 bundles, none of which counts: sha256:", " is signed by an unknown key; sha256:"}},
+		{"bundle with wrong bytes", m, []verify.Evidence{{Digest: other, Err: fmt.Errorf("bundle: %w", &integrity.Error{What: "bundle", Want: d, Got: other, WantSize: 3, GotSize: 3})}}, release, refused, []string{
+			"1 bundle, which is damaged: its bytes are not what its digest says",
+			"the registry, or something before it, gives wrong bytes for " + d.String() + ": pull from another copy, or sign again: modseal sign",
+		}},
 
 		// OMS binds the files.
 		{"OMS beside the signature", m, evidence(signed("release"), by("release", m.oms(t))), release, accepted, []string{"OMS statement by release"}},
 		{"OMS required and there", m, evidence(signed("release"), by("release", m.oms(t))), requireOMS(release), accepted, nil},
-		{"OMS required and not there", m, evidence(signed("release")), requireOMS(release), refused, []string{"OMS statement by release", "one is a signature by release"}},
-		{"OMS by a stranger", m, evidence(signed("release"), by("stranger", m.oms(t))), requireOMS(release), refused, []string{"an OMS statement signed by an unknown key"}},
+		{"OMS required and not there", m, evidence(signed("release")), requireOMS(release), refused, []string{"OMS statement by release", "found 1 bundle, which is a signature by release", "ask for an OMS statement by release"}},
+		{"OMS by a stranger", m, evidence(signed("release"), by("stranger", m.oms(t))), requireOMS(release), refused, []string{"an OMS statement signed by an unknown key", "if another key is the right one"}},
 		{"wrong OMS by a stranger", m, evidence(signed("release"), by("stranger", m.with("config.json", "x").oms(t))), release, accepted, nil},
-		{"OMS by another signer than its own", m, evidence(signed("release"), by("release", m.oms(t))), requireOMS(release, "backup"), refused, []string{"OMS statement by backup"}},
+		{"OMS by another signer than its own", m, evidence(signed("release"), by("release", m.oms(t))), requireOMS(release, "backup"), refused, []string{"OMS statement by backup", "is an OMS statement signed by an unknown key"}},
+		{"OMS in the name of another signer than its own", m, evidence(signed("release"), envelope{payload: m.oms(t), signer: "release", hint: keys()["release"].OMSHint()}.bundle(t)), requireOMS(release, "backup"), refused, []string{"is an OMS statement signed by a key that claims to be release (" + keys()["release"].Short() + "), which does not count here"}},
 		{"OMS by its own signer", m, evidence(signed("release"), by("backup", m.oms(t))), requireOMS(release, "backup"), accepted, nil},
 		{"OMS alone", m, evidence(by("release", m.oms(t))), requireOMS(policy.Rules{Mode: policy.ModeEnforce}, "release"), accepted, nil},
+		{"two wrong OMS", m, evidence(signed("release"), by("release", m.with("config.json", "x").oms(t)), by("release", m.without("config.json").oms(t))), release, refused, []string{"2 by trusted signers, none of which matches: sha256:", `does not match: "config.json"`}},
 		{"OMS with another digest", m, evidence(signed("release"), by("release", m.with("config.json", "x").oms(t))), release, refused, []string{
 			`"config.json"`, digest.FromString("x").String(), digest.FromString("{}").String(),
 		}},
 		{"OMS with another path", m, evidence(signed("release"), by("release", m.without("config.json").with("config.jso", "{}").oms(t))), release, refused, []string{`"config.jso" is signed as`, "is not in the model"}},
 		{"OMS with more files", m, evidence(signed("release"), by("release", m.with("more", "x").oms(t))), release, refused, []string{`"more" is signed as`, "is not in the model"}},
 		{"OMS with fewer files", m, evidence(signed("release"), by("release", m.without("config.json").oms(t))), release, refused, []string{`"config.json"`, "is not signed"}},
-		{"OMS with swapped files", m, evidence(signed("release"), by("release", m.with("config.json", "weights").with("model.safetensors", "{}").oms(t))), release, refused, []string{"and 1 difference more"}},
+		{"OMS with swapped files", m, evidence(signed("release"), by("release", m.with("config.json", "weights").with("model.safetensors", "{}").oms(t))), release, refused, []string{"found one by release that does not match: \"config.json\" is signed as", "(and 1 more difference)", "the signed files are not these"}},
 		{"OMS in another letter case", m, evidence(signed("release"), by("release", m.without("config.json").with("Config.json", "{}").oms(t))), release, refused, []string{`"Config.json"`}},
 		{"OMS leaving a file out", m, evidence(signed("release"), by("release", omsReplace(m.without("config.json").oms(t), `".gitignore"`, `".gitignore","config.json"`))), release, refused, []string{"ignore_paths"}},
 		{"OMS with a wrong root", m, evidence(signed("release"), by("release", []byte(rootless))), release, refused, []string{"does not match"}},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -22,6 +23,12 @@ type Subject struct {
 
 // reference names the subject in commands that the user is told to run.
 func (s Subject) reference() string { return s.Name + "@" + s.Descriptor.Digest.String() }
+
+// local reports whether the subject is on disk, so that no registry has to do
+// with it.
+func (s Subject) local() bool {
+	return strings.HasPrefix(s.Name, "oci:") || strings.HasPrefix(s.Name, "archive:")
+}
 
 // Verified is a model that may be used. Only [Verify] and [SkipUnsafe] make one;
 // the zero value is not [Verified.Valid] and holds nothing.

@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/opencontainers/go-digest"
 
@@ -192,16 +191,20 @@ func (d *decision) signature(req policy.SignatureRequirement) {
 	if len(counted) >= req.Threshold {
 		return
 	}
-	reason := Reason{
+	found, each := d.found(keys)
+	if len(by) > 0 {
+		found = fmt.Sprintf("only %d of %d, by %s", len(by), req.Threshold, listing(by))
+		if len(each) > 1 {
+			found += "; " + plural(len(each), "bundle") + " are attached"
+		}
+	}
+	d.fail(Reason{
 		Requirement: name,
 		LookedFor:   fmt.Sprintf("a signature of %s by %s", shortDigest(d.subject.Descriptor.Digest), describe(keys)),
-		Found:       d.found(),
-		Next:        d.next(),
-	}
-	if len(by) > 0 {
-		reason.Found = fmt.Sprintf("only %d of %d, by %s; attached are %s", len(by), req.Threshold, strings.Join(by, ", "), reason.Found)
-	}
-	d.fail(reason)
+		Found:       found,
+		Details:     details(each),
+		Next:        d.next(kindSignature, keys),
+	})
 }
 
 func (d *decision) fail(r Reason) {
@@ -209,25 +212,62 @@ func (d *decision) fail(r Reason) {
 	d.checks = append(d.checks, Check{Requirement: r.Requirement, Outcome: Failed, Detail: r.Found})
 }
 
-// found says what is attached.
-func (d *decision) found() string {
-	if len(d.findings) == 0 {
-		return "nothing attached"
-	}
-	var each []string
+// found says what is attached, in a sentence and bundle by bundle, for a
+// requirement of keys.
+func (d *decision) found(keys []trust.Key) (sentence string, each []string) {
 	for _, f := range d.findings {
-		each = append(each, "one "+f.String())
+		each = append(each, shortDigest(f.evidence)+" "+f.phrase(keys))
 	}
-	return plural(len(d.findings), "bundle") + ": " + listing(each)
+	switch len(d.findings) {
+	case 0:
+		return "nothing attached", nil
+	case 1:
+		return "1 bundle, which " + d.findings[0].phrase(keys), each
+	}
+	return plural(len(d.findings), "bundle") + ", none of which counts", each
 }
 
-func (d *decision) next() string {
-	if len(d.findings) == 0 {
-		return "ask for a signature, or sign it yourself: modseal sign --key PRIVATE-KEY " + d.subject.reference()
+// next advises what to do when want by one of keys is missing, by what is there
+// instead. What says most about why comes first.
+func (d *decision) next(want kind, keys []trust.Key) string {
+	what := "a signature"
+	if want == kindOMS {
+		what = "an OMS statement"
 	}
-	return "see what is attached: modseal tree " + d.subject.reference() +
-		"; if another key is the right one, name it: modseal verify --key PUBLIC-KEY " + d.subject.reference()
+	ask := fmt.Sprintf("ask for %s by %s, or sign it yourself: %s", what, names(keys), d.sign())
+	tree := "see what is attached: modseal tree " + d.subject.reference()
+	first := map[cause]finding{}
+	for _, f := range d.findings {
+		if _, seen := first[f.cause]; !seen && (f.claim == want || f.claim == kindOther) {
+			first[f.cause] = f
+		}
+	}
+	has := func(c cause) bool { _, ok := first[c]; return ok }
+	switch {
+	case has(causeDamaged):
+		where := "the registry, or something before it,"
+		if d.subject.local() {
+			where = "the disk"
+		}
+		return fmt.Sprintf("%s gives wrong bytes for %s: pull from another copy, or sign again: %s", where, first[causeDamaged].damaged, d.sign())
+	case has(causeWrong):
+		return "the signature was changed, or made with another key than it says: have it signed again: " + d.sign()
+	case has(causeOtherKey):
+		return tree + "; if another key is the right one, name it: modseal verify --key PUBLIC-KEY " + d.subject.reference()
+	case has(causeCertificate):
+		return "modseal verifies by keys and not by certificates; " + ask
+	case has(causeElsewhere):
+		return "what was signed is another artifact, as after a model was pushed again: verify that one, or have this one signed: " + d.sign()
+	case has(causeUnusable):
+		return tree + "; " + ask
+	case has(causeAttestation):
+		return "an attestation is no signature of the model, whoever made it; " + ask
+	}
+	return ask
 }
+
+// sign is the command that signs the subject.
+func (d *decision) sign() string { return "modseal sign --key PRIVATE-KEY " + d.subject.reference() }
 
 func names(keys []trust.Key) string {
 	var out []string

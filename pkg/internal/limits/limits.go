@@ -14,6 +14,10 @@ const (
 	EvidenceBytes = 64 << 20
 	// Files bounds the files of one model, members of grouping tars included.
 	Files = 100_000
+	// PathBytes bounds the paths of one model together, since they are held in
+	// memory, twice: the statement about longer ones would not fit into
+	// [BundleBytes].
+	PathBytes = 32 << 20
 
 	// Referrers bounds the referrers of one subject, over all pages.
 	Referrers = 1_000
@@ -65,7 +69,9 @@ const (
 	// PolicyBytes bounds a policy document.
 	PolicyBytes = 1 << 20
 	// OverridesBytes bounds a modseal.yaml.
-	OverridesBytes = 1 << 20
+	OverridesBytes = 64 << 10
+	// OverridesLines bounds its lines; parsing so many takes 10 ms.
+	OverridesLines = 1_000
 	// Signers bounds the signers of one requirement.
 	Signers = 1_000
 
@@ -76,13 +82,4 @@ const (
 	StatementSubjects = 1024
 	// SubjectDigests bounds the digests of one subject, as sigstore-go does.
 	SubjectDigests = 32
-	// PolicyLineBytes bounds a line of a policy.
-	PolicyLineBytes = 4096
-	// PolicyDepth bounds the nesting of brackets in a policy: the YAML parser
-	// descends once per level, and a deep enough document would exhaust the
-	// stack.
-	PolicyDepth = 64
-	// PolicyLines bounds the lines of a policy: the YAML parser needs time with
-	// the square of the keys of a mapping, a second for so many.
-	PolicyLines = 10_000
 )
