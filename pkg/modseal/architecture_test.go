@@ -35,7 +35,7 @@ var rows = []struct {
 	}},
 	{0, []string{
 		"artifacttypes", "pkg/modelfile", "pkg/ingest", "pkg/progress",
-		"pkg/internal/limits", "pkg/internal/integrity", "pkg/internal/holes",
+		"pkg/internal/limits", "pkg/internal/integrity", "pkg/internal/holes", "pkg/internal/yamlshape",
 	}},
 }
 

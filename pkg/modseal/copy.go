@@ -25,7 +25,7 @@ type CopyResult struct {
 	Digest      string              `json:"digest"`
 	Blobs       int                 `json:"blobs"`     // that were moved
 	Bytes       int64               `json:"bytes"`     // of these
-	Existed     int                 `json:"existed"`   // blobs and manifests that were there
+	Existed     int                 `json:"existed"`   // blobs that were there
 	Mounted     int                 `json:"mounted"`   // blobs that the registry had elsewhere
 	Referrers   int                 `json:"referrers"` // signatures, attestations and others
 	Items       []transfer.CopyItem `json:"items"`
@@ -38,11 +38,12 @@ func (r *CopyResult) count(items []transfer.CopyItem) {
 			r.Referrers++
 		}
 		switch {
+		case i.Kind != transfer.KindBlob:
 		case i.Outcome == transfer.Existed:
 			r.Existed++
 		case i.Outcome == transfer.Mounted:
 			r.Mounted++
-		case i.Kind == transfer.KindBlob:
+		default:
 			r.Blobs++
 			r.Bytes += i.Size
 		}

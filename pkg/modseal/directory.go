@@ -4,9 +4,11 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -15,6 +17,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/modseal/modseal/artifacttypes"
 	"github.com/modseal/modseal/pkg/ingest"
 	"github.com/modseal/modseal/pkg/internal/limits"
 	"github.com/modseal/modseal/pkg/policy"
@@ -54,6 +57,9 @@ func (c *Client) SignDirectory(ctx context.Context, dir, signature string, o Sig
 	}
 	if !o.signer.CanOMS() {
 		return nil, fmt.Errorf("%w: %s is an %s key; the OMS specification knows elliptic curve keys only (modseal keygen makes one)", ErrUsage, o.Key, o.signer.Public().Describe())
+	}
+	if err := mayReplace(signature); err != nil {
+		return nil, err
 	}
 	ignore, err := ignorePaths(dir, signature, d.IgnorePaths)
 	if err != nil {
@@ -206,13 +212,11 @@ func pathBelow(dir, file string) string {
 }
 
 func resolved(path string) string {
-	if abs, err := filepath.Abs(path); err == nil {
-		path = abs
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return path
 	}
-	if real, err := filepath.EvalSymlinks(path); err == nil {
-		path = real
-	}
-	return path
+	return resolvedPath(abs)
 }
 
 // hashTree computes what an OMS statement says of the files: one resource a
@@ -283,6 +287,28 @@ func hashShards(ctx context.Context, f *source.File, size int64) ([]statement.Re
 		out = append(out, resource(s.Name, hex.EncodeToString(h.Sum(nil))))
 	}
 	return out, nil
+}
+
+// mayReplace refuses to write a signature over anything but a signature: a
+// mistyped name must not cost a key or a file of the model.
+func mayReplace(name string) error {
+	info, err := os.Stat(name)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return err
+	case !info.Mode().IsRegular():
+		return fmt.Errorf("%w: %s is no file to write a signature to", ErrUsage, name)
+	}
+	var bundle struct {
+		MediaType string `json:"mediaType"`
+	}
+	text, err := readSmall(name, limits.BundleBytes)
+	if err != nil || json.Unmarshal(text, &bundle) != nil || !strings.HasPrefix(bundle.MediaType, artifacttypes.MediaTypeBundlePrefix) {
+		return fmt.Errorf("%w: %s exists and is no signature; name another file", ErrUsage, name)
+	}
+	return nil
 }
 
 // writeWhole writes a file that is there whole or as it was before.

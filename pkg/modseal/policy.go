@@ -83,6 +83,7 @@ func CheckPolicy(file, target string) (*PolicyCheck, error) {
 	}
 	res := &PolicyCheck{File: file, Scopes: len(p.Scopes), Target: target, Warnings: p.Check()}
 	seen := map[PolicyKey]bool{}
+	fingerprints := map[string]string{}
 	for _, scope := range p.Scopes {
 		keys, err := signerKeys(policy.Rules{Requirements: scope.Requirements}.Signers(), file)
 		if err != nil {
@@ -90,6 +91,7 @@ func CheckPolicy(file, target string) (*PolicyCheck, error) {
 		}
 		for _, s := range (policy.Rules{Requirements: scope.Requirements}).Signers() {
 			k := keys[s.Name]
+			fingerprints[s.Name] = k.Fingerprint().String()
 			found := PolicyKey{Name: s.Name, Algorithm: k.Describe(), Fingerprint: k.Fingerprint().String()}
 			if !seen[found] {
 				seen[found] = true
@@ -97,6 +99,7 @@ func CheckPolicy(file, target string) (*PolicyCheck, error) {
 			}
 		}
 	}
+	res.Warnings = append(res.Warnings, p.CheckKeys(fingerprints)...)
 	if target == "" {
 		return res, nil
 	}

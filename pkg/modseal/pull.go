@@ -72,6 +72,23 @@ func (c *Client) Pull(ctx context.Context, target, dir string, o PullOptions) (*
 	}, nil
 }
 
+// resolvedPath resolves the links of the part of an absolute path that exists:
+// the directory of a first pull is made later, below parents that may be links.
+func resolvedPath(abs string) string {
+	rest := ""
+	for dir := abs; ; {
+		if real, err := filepath.EvalSymlinks(dir); err == nil {
+			return filepath.Join(real, rest)
+		}
+		parent := filepath.Dir(dir)
+		if parent == dir {
+			return abs
+		}
+		rest = filepath.Join(filepath.Base(dir), rest)
+		dir = parent
+	}
+}
+
 // stateFile returns where the record of pulls into dir is kept. It lies outside
 // of dir: the directory is to hold the model and nothing else, or it would not
 // be what was signed.
@@ -83,9 +100,6 @@ func (c *Client) stateFile(dir string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if real, err := filepath.EvalSymlinks(abs); err == nil {
-		abs = real
-	}
-	sum := sha256.Sum256([]byte(abs))
+	sum := sha256.Sum256([]byte(resolvedPath(abs)))
 	return filepath.Join(c.o.StateDir, "pulls", hex.EncodeToString(sum[:16])+".json"), nil
 }

@@ -34,7 +34,8 @@ type PackOptions struct {
 type PushResult struct {
 	Reference  string      `json:"reference"`
 	Digest     string      `json:"digest"`
-	Size       int64       `json:"size"` // of all files, in bytes
+	Previous   string      `json:"previous,omitempty"` // what the tag held before, when it was something else
+	Size       int64       `json:"size"`               // of all files, in bytes
 	Files      int         `json:"files"`
 	Layers     int         `json:"layers"`
 	Signatures []Signature `json:"signatures,omitempty"`
@@ -92,6 +93,9 @@ func (c *Client) Push(ctx context.Context, dir, target string, o PackOptions) (*
 			return nil, err
 		}
 	}
+	if res.Previous, err = l.previous(ctx, res.Digest); err != nil {
+		return nil, err
+	}
 	if err := l.Tag(ctx, packed.Descriptor, t.Reference); err != nil {
 		return nil, fmt.Errorf("%s: tag: %w", t, err)
 	}
@@ -101,6 +105,20 @@ func (c *Client) Push(ctx context.Context, dir, target string, o PackOptions) (*
 	}
 	res.Layers = len(a.model.Layers)
 	return res, nil
+}
+
+// previous returns the digest that the tag holds, when it is another one.
+func (l *location) previous(ctx context.Context, now string) (string, error) {
+	desc, err := l.Resolve(ctx, l.Reference)
+	switch {
+	case errors.Is(err, errdef.ErrNotFound):
+		return "", nil
+	case err != nil:
+		return "", fmt.Errorf("%s: %w", l.Target, err)
+	case desc.Digest.String() == now:
+		return "", nil
+	}
+	return desc.Digest.String(), nil
 }
 
 // needTag refuses targets that a new artifact cannot be stored at.
@@ -125,6 +143,11 @@ func (o PackOptions) read(ctx context.Context, dir string) (*source.Tree, pack.O
 	overrides = overrides.Merge(pack.Overrides{Set: o.Set, Annotations: o.Annotations, Exclude: o.Exclude})
 	if err := overrides.Validate(); err != nil {
 		return nil, pack.Overrides{}, fmt.Errorf("%w: %w", ErrUsage, err)
+	}
+	for _, pattern := range o.Exclude {
+		if err := source.ValidatePattern(pattern); err != nil {
+			return nil, pack.Overrides{}, fmt.Errorf("%w: exclude: %w", ErrUsage, err)
+		}
 	}
 	walk := o.walk
 	walk.FollowSymlinks, walk.Exclude, walk.Roles = o.FollowSymlinks, overrides.Exclude, overrides.Roles

@@ -11,6 +11,7 @@ import (
 
 	"github.com/olareg/olareg"
 	"github.com/olareg/olareg/config"
+	"github.com/olareg/olareg/types"
 )
 
 // ServeOptions configure the embedded registry.
@@ -48,8 +49,25 @@ func Serve(ctx context.Context, dir string, listener net.Listener, o ServeOption
 	if errors.Is(err, http.ErrServerClosed) {
 		err = nil
 	}
-	if closing := registry.Close(); closing != nil {
+	if closing := withoutMissing(registry.Close()); closing != nil {
 		err = errors.Join(err, fmt.Errorf("registry at %s: %w", dir, closing))
 	}
 	return err
+}
+
+// withoutMissing drops what olareg 0.2.1 says, when it closes, of repositories
+// that somebody asked for and that never were.
+func withoutMissing(err error) error {
+	joined, ok := err.(interface{ Unwrap() []error }) //nolint:errorlint // only a joined error is taken apart
+	if !ok {
+		if errors.Is(err, types.ErrNotFound) {
+			return nil
+		}
+		return err
+	}
+	var rest []error
+	for _, e := range joined.Unwrap() {
+		rest = append(rest, withoutMissing(e))
+	}
+	return errors.Join(rest...)
 }

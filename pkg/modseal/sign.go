@@ -6,6 +6,7 @@ import (
 	"path"
 	"path/filepath"
 
+	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/modseal/modseal/artifacttypes"
@@ -115,73 +116,90 @@ func resource(name, hexDigest string) statement.Resource {
 
 // resources lists the files of the artifact with their digests.
 func (a *artifact) resources(ctx context.Context) ([]statement.Resource, error) {
+	members, err := materialize.Members(ctx, a.blobs, a.model.Layers)
+	if err != nil {
+		return nil, err
+	}
 	var out []statement.Resource
 	for _, layer := range a.model.Layers {
-		if layer.Encoding == artifacttypes.EncodingRaw {
-			out = append(out, resource(layer.Path, layer.Descriptor.Digest.Encoded()))
+		if layer.Encoding != artifacttypes.EncodingRaw {
 			continue
 		}
-		members, err := materialize.Members(ctx, a.blobs, layer)
-		if err != nil {
-			return nil, err
+		if a := layer.Descriptor.Digest.Algorithm(); a != digest.SHA256 {
+			return nil, fmt.Errorf("%q: its layer has a %s digest, and the OMS statement needs SHA-256; pack the model anew", layer.Path, a)
 		}
-		for _, m := range members {
-			out = append(out, resource(m.Path, m.Digest.Encoded()))
-		}
+		out = append(out, resource(layer.Path, layer.Descriptor.Digest.Encoded()))
+	}
+	for _, m := range members {
+		out = append(out, resource(m.Path, m.Digest.Encoded()))
 	}
 	return out, nil
+}
+
+// claim is a statement that is to be attached.
+type claim struct {
+	predicateType string
+	payload       []byte
+	form          sign.Form
 }
 
 // sign attaches the signature on the manifest digest, and the OMS signature on
 // the files where the key is of a type that OMS knows. What the same signer has
 // attached before is not attached again.
+//
+// All statements are made before the first bundle is attached: a model whose
+// files cannot be listed must not come out half signed.
 func (a *artifact) sign(ctx context.Context, name string, resources func() ([]statement.Resource, error), o *SignOptions) ([]Signature, []string, error) {
 	existing, err := a.signedBy(ctx, o.signer.Public())
 	if err != nil {
 		return nil, nil, err
 	}
-	var warnings []string
+	claims, warnings, err := a.claims(name, resources, o.signer, existing)
+	if err != nil {
+		return nil, nil, err
+	}
 	var out []Signature
-	if s, ok := existing[artifacttypes.PredicateCosignSign]; ok {
-		out = append(out, s)
-	} else {
-		payload, err := statement.CosignSign(a.descriptor.Digest)
-		if err != nil {
-			return nil, nil, err
-		}
-		s, err := a.attach(ctx, payload, artifacttypes.PredicateCosignSign, sign.FormCosign, o.signer)
-		if err != nil {
-			return nil, nil, err
+	for _, c := range claims {
+		s, ok := existing[c.predicateType]
+		if !ok {
+			if s, err = a.attach(ctx, c, o.signer); err != nil {
+				return nil, nil, err
+			}
 		}
 		out = append(out, s)
 	}
-	if !o.signer.CanOMS() {
-		return out, append(warnings, fmt.Sprintf("no OMS signature: the specification knows no %s keys (use an elliptic curve key)", o.signer.Public().Describe())), nil
-	}
-	if s, ok := existing[artifacttypes.PredicateOMS]; ok {
-		return append(out, s), warnings, nil
-	}
-	list, err := resources()
-	if err != nil {
-		return nil, nil, err
-	}
-	oms, err := statement.NewOMS(name, list, nil)
-	if err != nil {
-		return nil, nil, err
-	}
-	payload, err := oms.Payload()
-	if err != nil {
-		return nil, nil, err
-	}
-	s, err := a.attach(ctx, payload, artifacttypes.PredicateOMS, sign.FormOMS, o.signer)
-	if err != nil {
-		return nil, nil, err
-	}
-	return append(out, s), warnings, nil
+	return out, warnings, nil
 }
 
-func (a *artifact) attach(ctx context.Context, payload []byte, predicateType string, form sign.Form, signer *sign.Signer) (Signature, error) {
-	bundle, err := signer.Sign(ctx, payload, form)
+// claims makes the statements; of those that exist only the predicate type.
+func (a *artifact) claims(name string, resources func() ([]statement.Resource, error), signer *sign.Signer, existing map[string]Signature) ([]claim, []string, error) {
+	payload, err := statement.CosignSign(a.descriptor.Digest)
+	if err != nil {
+		return nil, nil, err
+	}
+	claims := []claim{{artifacttypes.PredicateCosignSign, payload, sign.FormCosign}}
+	if !signer.CanOMS() {
+		return claims, []string{fmt.Sprintf("no OMS signature: the specification knows no %s keys (use an elliptic curve key)", signer.Public().Describe())}, nil
+	}
+	oms := claim{predicateType: artifacttypes.PredicateOMS, form: sign.FormOMS}
+	if _, ok := existing[oms.predicateType]; !ok {
+		list, err := resources()
+		if err != nil {
+			return nil, nil, err
+		}
+		o, err := statement.NewOMS(name, list, nil)
+		if err != nil {
+			return nil, nil, err
+		}
+		if oms.payload, err = o.Payload(); err != nil {
+			return nil, nil, err
+		}
+	}
+	return append(claims, oms), nil, nil
+}
+
+func (a *artifact) attach(ctx context.Context, c claim, signer *sign.Signer) (Signature, error) {
+	bundle, err := signer.Sign(ctx, c.payload, c.form)
 	if err != nil {
 		return Signature{}, err
 	}
@@ -191,13 +209,13 @@ func (a *artifact) attach(ctx context.Context, payload []byte, predicateType str
 		Blob:         bundle,
 		Annotations: map[string]string{
 			artifacttypes.AnnotationBundleContent:       artifacttypes.BundleContentDSSE,
-			artifacttypes.AnnotationBundlePredicateType: predicateType,
+			artifacttypes.AnnotationBundlePredicateType: c.predicateType,
 		},
 	})
 	if err != nil {
 		return Signature{}, fmt.Errorf("%s: attach signature: %w", a.at(a.descriptor), err)
 	}
-	return Signature{Digest: desc.Digest.String(), PredicateType: predicateType}, nil
+	return Signature{Digest: desc.Digest.String(), PredicateType: c.predicateType}, nil
 }
 
 // signedBy returns, by predicate type, the valid signatures that key has made

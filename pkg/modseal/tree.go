@@ -53,8 +53,9 @@ func (c *Client) Tree(ctx context.Context, target string) (*TreeNode, error) {
 	}
 	// path holds the newest node of each depth: Walk goes depth first.
 	path := []*TreeNode{root}
+	budget := int64(limits.EvidenceBytes)
 	err = referrer.Walk(ctx, l.repository, desc, func(depth int, n referrer.Node) error {
-		node := l.treeNode(ctx, n)
+		node := l.treeNode(ctx, n, &budget)
 		path = append(path[:depth], node)
 		parent := path[depth-1]
 		parent.Referrers = append(parent.Referrers, node)
@@ -76,7 +77,7 @@ func (n *TreeNode) describe(m *ocispec.Manifest) {
 	}
 }
 
-func (l *location) treeNode(ctx context.Context, n referrer.Node) *TreeNode {
+func (l *location) treeNode(ctx context.Context, n referrer.Node, budget *int64) *TreeNode {
 	node := &TreeNode{Digest: n.Descriptor.Digest.String(), MediaType: n.Descriptor.MediaType, ArtifactType: n.Descriptor.ArtifactType}
 	if n.Manifest == nil {
 		return node
@@ -84,6 +85,10 @@ func (l *location) treeNode(ctx context.Context, n referrer.Node) *TreeNode {
 	node.describe(n.Manifest)
 	layer, ok := bundleLayer(n.Manifest)
 	if !ok {
+		return node
+	}
+	if *budget -= layer.Size; *budget < 0 {
+		node.Problem = fmt.Sprintf("not read: the bundles together have more than %d bytes", limits.EvidenceBytes)
 		return node
 	}
 	bundle, err := fetchBytes(ctx, l, layer, limits.BundleBytes, "bundle")

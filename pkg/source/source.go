@@ -121,13 +121,16 @@ func Walk(ctx context.Context, name string, o Options) (*Tree, error) {
 		return single(abs, info, o)
 	}
 	for _, pattern := range o.Exclude {
-		if !doublestar.ValidatePattern(pattern) {
-			return nil, fmt.Errorf("exclude pattern %q is not valid", pattern)
+		if err := ValidatePattern(pattern); err != nil {
+			return nil, fmt.Errorf("exclude: %w", err)
 		}
 	}
 	for _, rule := range o.Roles {
-		if !doublestar.ValidatePattern(rule.Pattern) || !rule.Role.Valid() {
-			return nil, fmt.Errorf("role rule %q: %q is not a valid pattern or role", rule.Pattern, rule.Role)
+		if err := ValidatePattern(rule.Pattern); err != nil {
+			return nil, fmt.Errorf("role %s: %w", rule.Role, err)
+		}
+		if !rule.Role.Valid() {
+			return nil, fmt.Errorf("role %q of %q is none of %v", rule.Role, rule.Pattern, artifacttypes.Roles())
 		}
 	}
 	w, err := newWalker(abs, o)
@@ -147,15 +150,42 @@ func Walk(ctx context.Context, name string, o Options) (*Tree, error) {
 	return w.finish()
 }
 
+// Bounds of a pattern. Patterns come with a model too, in its overrides, and
+// matching takes time with the product of their alternatives.
+const (
+	maxPatternBytes = 512
+	maxBraces       = 3
+	maxDoubleStars  = 4
+)
+
+// ValidatePattern checks a doublestar pattern, within bounds.
+func ValidatePattern(p string) error {
+	if !doublestar.ValidatePattern(p) {
+		return fmt.Errorf("pattern %q is not valid", p)
+	}
+	if len(p) > maxPatternBytes || strings.Count(p, "{") > maxBraces || strings.Count(p, "**") > maxDoubleStars {
+		return fmt.Errorf("pattern %q is too costly: at most %d bytes, %d braces and %d double stars", p, maxPatternBytes, maxBraces, maxDoubleStars)
+	}
+	return nil
+}
+
 func single(abs string, info fs.FileInfo, o Options) (*Tree, error) {
 	if !info.Mode().IsRegular() {
 		return nil, fmt.Errorf("%s: %w", abs, ErrIrregular)
 	}
 	base := filepath.Base(abs)
+	// A link that the user names is followed as far as those inside a directory.
+	at, err := filepath.EvalSymlinks(abs)
+	if err != nil {
+		return nil, err
+	}
+	if link, err := os.Lstat(abs); err != nil || link.Mode()&fs.ModeSymlink != 0 && !o.FollowSymlinks {
+		return nil, errors.Join(err, &SymlinkError{Links: []string{base}, Why: "name the file it points to, or use --follow-symlinks"})
+	}
 	if err := artifacttypes.ValidatePath(base); err != nil {
 		return nil, err
 	}
-	f := newFile(base, info, opener{dir: filepath.Dir(abs), name: base, open: o.Open})
+	f := newFile(base, info, opener{dir: filepath.Dir(at), name: filepath.Base(at), open: o.Open})
 	if !o.NoRoles {
 		if err := f.classify(o.Roles); err != nil {
 			return nil, err

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/modseal/modseal/artifacttypes"
 	"github.com/modseal/modseal/cmd/modseal/cli/option"
 	"github.com/modseal/modseal/pkg/modseal"
 )
@@ -41,6 +42,14 @@ func (a *app) completeTarget(cmd *cobra.Command, _ []string, toComplete string) 
 		if candidate := repository + ":" + t.Tag; strings.HasPrefix(candidate, toComplete) {
 			out = append(out, candidate)
 		}
+	}
+	return out, cobra.ShellCompDirectiveNoFileComp
+}
+
+func completeRoles(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+	var out []string
+	for _, r := range artifacttypes.Roles() {
+		out = append(out, string(r))
 	}
 	return out, cobra.ShellCompDirectiveNoFileComp
 }

@@ -8,7 +8,11 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/modseal/modseal/cmd/modseal/cli/render"
+	"github.com/modseal/modseal/pkg/materialize"
 	"github.com/modseal/modseal/pkg/modseal"
+	"github.com/modseal/modseal/pkg/policy"
+	"github.com/modseal/modseal/pkg/remote"
 	"github.com/modseal/modseal/pkg/sign"
 	"github.com/modseal/modseal/pkg/verify"
 )
@@ -27,6 +31,20 @@ const (
 	exitDrift        = 9
 	exitInterrupted  = 130
 )
+
+// failure is what a command that was asked for JSON prints when it fails.
+type failure struct {
+	Error    string          `json:"error"`
+	ExitCode int             `json:"exitCode"`
+	Refusal  *verify.Refusal `json:"refusal,omitempty"` // with exit code 3, when verification refused
+	Next     []string        `json:"next,omitempty"`
+}
+
+func jsonFailure(err error) failure {
+	f := failure{Error: err.Error(), ExitCode: exitCode(err), Next: hints(err)}
+	errors.As(err, &f.Refusal)
+	return f
+}
 
 const exitHelp = `
 Exit codes:
@@ -96,18 +114,29 @@ func (e *interruptedError) Error() string { return "interrupted: " + e.err.Error
 func (e *interruptedError) Unwrap() error { return e.err }
 
 // printError writes what failed, and what to do next where that is known.
+//
+// Much of it is foreign text: names of files, answers of registries, statements.
+// Nothing of it may drive the terminal.
 func printError(w io.Writer, name string, err error) {
+	say := func(format string, args ...any) {
+		for line := range strings.SplitSeq(fmt.Sprintf(format, args...), "\n") {
+			fmt.Fprintln(w, render.Clean(line))
+		}
+	}
 	var refusal *verify.Refusal
 	if errors.As(err, &refusal) && len(refusal.Reasons) > 0 {
-		fmt.Fprintf(w, "%s: %s: found %s\n", name, refusal.Summary(), beginning(refusal.Reasons[0].Found))
+		say("%s: %s: found %s", name, refusal.Summary(), beginning(refusal.Reasons[0].Found))
 		for _, r := range refusal.Reasons {
-			fmt.Fprintf(w, "  requirement: %s\n  looked for:  %s\n  found:       %s\n", r.Requirement, r.LookedFor, r.Found)
+			say("  requirement: %s\n  looked for:  %s\n  found:       %s", r.Requirement, r.LookedFor, r.Found)
+			for _, d := range r.Details {
+				say("               - %s", d)
+			}
 		}
 	} else {
-		fmt.Fprintf(w, "%s: %s\n", name, strings.TrimPrefix(err.Error(), modseal.ErrUsage.Error()+": "))
+		say("%s: %s", name, strings.TrimPrefix(err.Error(), modseal.ErrUsage.Error()+": "))
 	}
 	for _, h := range hints(err) {
-		fmt.Fprintf(w, "  next: %s\n", h)
+		say("  next: %s", h)
 	}
 }
 
@@ -126,7 +155,10 @@ func hints(err error) []string {
 	var undecided *verify.Undecided
 	var refusal *verify.Refusal
 	var usage *cliUsageError
+	var noScope *policy.NoScopeError
 	switch {
+	case errors.As(err, &noScope):
+		return []string{noScope.Next()}
 	case errors.As(err, &usage):
 		return []string{usage.command + " --help"}
 	case errors.As(err, &undecided):
@@ -141,16 +173,32 @@ func hints(err error) []string {
 			}
 		}
 		return out
-	case errors.Is(err, sign.ErrPassword):
-		return []string{"set MODSEAL_PASSWORD, or run in a terminal to be asked"}
 	case errors.Is(err, errNoTerminal):
 		return []string{"run in a terminal, set MODSEAL_PASSWORD for a key, or use --password-stdin for a registry"}
+	case errors.Is(err, sign.ErrPassword):
+		return []string{"give the password that the key was made with, in MODSEAL_PASSWORD or COSIGN_PASSWORD, or unset both to be asked"}
+	case errors.Is(err, materialize.ErrForeignFile):
+		return []string{"move the file away, pull into another directory, or replace it with --overwrite"}
 	}
+	return hintsByClass(err)
+}
+
+func hintsByClass(err error) []string {
+	var at *remote.Error
+	errors.As(err, &at)
 	switch modseal.ClassOf(err) {
 	case modseal.ClassUnauthorized:
-		return []string{"modseal login HOST"}
+		if at != nil && !as[*loginError](err) {
+			return []string{"modseal login " + at.Registry}
+		}
+		return nil
+	case modseal.ClassNotFound:
+		if at != nil && at.Repository != "" {
+			return []string{"see what is there: modseal list " + at.Registry + "/" + at.Repository}
+		}
+		return nil
 	case modseal.ClassTransport:
-		return []string{"try again; what was moved and found good is kept"}
+		return []string{"try again"}
 	case modseal.ClassIntegrity:
 		return []string{"the registry, or something before it, gives wrong bytes; pull from another copy, or have the artifact pushed again"}
 	case modseal.ClassDrift:

@@ -29,6 +29,7 @@ verify. cosign reads both. A file that exists is never overwritten.`,
 	o.AddFlags(cmd.Flags())
 	cmd.Flags().StringVar(&prefix, "output-key-prefix", "modseal", "write `PREFIX`.key and PREFIX.pub")
 	cmd.Flags().StringVar(&curve, "curve", string(sign.P256), "elliptic curve: "+curveNames())
+	_ = cmd.RegisterFlagCompletionFunc("curve", cobra.FixedCompletions(strings.Split(curveNames(), ", "), cobra.ShellCompDirectiveNoFileComp))
 	cmd.RunE = func(*cobra.Command, []string) error {
 		password, err := a.newPassword()
 		if err != nil {

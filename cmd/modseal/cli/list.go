@@ -42,6 +42,9 @@ func (a *app) runList(ctx context.Context, target string, f *listFlags) error {
 	if err != nil {
 		return err
 	}
+	if len(res.Tags) == 0 {
+		a.warn(&f.Output, res.Repository+" has no tags, or is not there")
+	}
 	return a.print(&f.Output, res, func(w io.Writer) {
 		fields := render.NewFields(w)
 		for _, t := range res.Tags {

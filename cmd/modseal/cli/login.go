@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/modseal/modseal/cmd/modseal/cli/option"
+	"github.com/modseal/modseal/pkg/modseal"
 	"github.com/modseal/modseal/pkg/remote"
 )
 
@@ -39,6 +40,9 @@ in the credential helper that its config.json names, or in that file.`,
 }
 
 func (a *app) runLogin(ctx context.Context, host string, f *loginFlags) error {
+	if strings.Contains(host, "/") {
+		return fmt.Errorf("%w: %q: the name of a registry is needed, without https:// and without a path", modseal.ErrUsage, host)
+	}
 	store, err := remote.NewCredentials(a.env.credentialFiles())
 	if err != nil {
 		return fmt.Errorf("credentials: %w", err)
@@ -52,11 +56,23 @@ func (a *app) runLogin(ctx context.Context, host string, f *loginFlags) error {
 		return err
 	}
 	if err := remote.Login(ctx, store, options, host, cred); err != nil {
+		if remote.IsUnauthorized(err) {
+			return &loginError{host, err}
+		}
 		return err
 	}
 	fmt.Fprintf(a.err, "logged in to %s\n", host)
 	return nil
 }
+
+// loginError says that a registry does not take the credentials.
+type loginError struct {
+	host string
+	err  error
+}
+
+func (e *loginError) Error() string { return e.host + " refuses this user name or password" }
+func (e *loginError) Unwrap() error { return e.err }
 
 func (a *app) credential(host string, f *loginFlags) (remote.Credential, error) {
 	var password string
@@ -67,6 +83,11 @@ func (a *app) credential(host string, f *loginFlags) (remote.Credential, error) 
 		}
 		password = strings.TrimRight(line, "\r\n")
 	} else {
+		if f.username == "" {
+			if err := a.askUsername(f); err != nil {
+				return remote.Credential{}, err
+			}
+		}
 		secret, err := a.ask("password for " + f.username + "@" + host + ": ")
 		if err != nil {
 			return remote.Credential{}, err
@@ -77,6 +98,17 @@ func (a *app) credential(host string, f *loginFlags) (remote.Credential, error) 
 		return remote.Credential{RefreshToken: password}, nil
 	}
 	return remote.Credential{Username: f.username, Password: password}, nil
+}
+
+// askUsername asks the person at the terminal.
+func (a *app) askUsername(f *loginFlags) error {
+	if !a.interactive() {
+		return errNoTerminal
+	}
+	fmt.Fprint(a.err, "user name: ")
+	line, err := bufio.NewReader(a.in).ReadString('\n')
+	f.username = strings.TrimSpace(line)
+	return err
 }
 
 func (a *app) logoutCommand() *cobra.Command {

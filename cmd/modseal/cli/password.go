@@ -38,15 +38,22 @@ func (a *app) newPassword() ([]byte, error) {
 	if !bytes.Equal(first, second) {
 		return nil, errors.New("the two passwords differ")
 	}
-	return first, nil
+	// Never nil: that would mean not to encrypt at all.
+	return append([]byte{}, first...), nil
+}
+
+// interactive reports whether there is a person to ask.
+func (a *app) interactive() bool {
+	f, ok := a.in.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
 }
 
 // ask reads a line without echo from the terminal.
 func (a *app) ask(prompt string) ([]byte, error) {
-	f, ok := a.in.(*os.File)
-	if !ok || !term.IsTerminal(int(f.Fd())) {
+	if !a.interactive() {
 		return nil, errNoTerminal
 	}
+	f := a.in.(*os.File) //nolint:forcetypeassert // interactive says so
 	fmt.Fprint(a.err, prompt)
 	line, err := term.ReadPassword(int(f.Fd()))
 	fmt.Fprintln(a.err)

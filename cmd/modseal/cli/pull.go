@@ -1,13 +1,17 @@
 package cli
 
 import (
+	"cmp"
 	"context"
+	"errors"
+	"fmt"
 	"io"
 
 	"github.com/spf13/cobra"
 
 	"github.com/modseal/modseal/cmd/modseal/cli/option"
 	"github.com/modseal/modseal/cmd/modseal/cli/render"
+	"github.com/modseal/modseal/pkg/materialize"
 	"github.com/modseal/modseal/pkg/modseal"
 )
 
@@ -43,7 +47,7 @@ did not write is neither replaced (without --overwrite) nor deleted.`,
 
   # compare every file with its digest again
   modseal pull registry.example.com/team/model:v1 -o ./model --key release.pub --check`,
-		Args: exactArgs("REF"),
+		Args: pullArgs,
 	}
 	flags := cmd.Flags()
 	f.Output.AddFlags(flags)
@@ -56,13 +60,25 @@ did not write is neither replaced (without --overwrite) nor deleted.`,
 	flags.BoolVar(&f.check, "check", false, "compare files that are there by their content, not by their status")
 	flags.BoolVar(&f.overwrite, "overwrite", false, "replace files in DIR that modseal did not write")
 	addConcurrency(cmd, &f.concurrency)
-	_ = cmd.MarkFlagRequired("dir")
-	cmd.MarkFlagsMutuallyExclusive("no-verify", "key")
-	cmd.MarkFlagsMutuallyExclusive("no-verify", "policy")
-	cmd.MarkFlagsMutuallyExclusive("key", "policy")
+	_ = cmd.RegisterFlagCompletionFunc("role", completeRoles)
 	cmd.ValidArgsFunction = a.completeTarget
+	cmd.PreRunE = func(cmd *cobra.Command, _ []string) error {
+		if f.dir == "" {
+			return usageError(cmd, errors.New("say where to write the files with -o DIR"))
+		}
+		return cmp.Or(notBoth(cmd, "no-verify", "key"), notBoth(cmd, "no-verify", "policy"), notBoth(cmd, "key", "policy"))
+	}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error { return a.runPull(cmd.Context(), args[0], &f) }
 	return cmd
+}
+
+// pullArgs takes one reference, and helps who gives the directory like other
+// tools want it.
+func pullArgs(cmd *cobra.Command, args []string) error {
+	if len(args) == 2 {
+		return usageError(cmd, fmt.Errorf("unexpected argument %q; say where to write the files with -o %s", args[1], args[1]))
+	}
+	return exactArgs("REF")(cmd, args)
 }
 
 func (a *app) runPull(ctx context.Context, ref string, f *pullFlags) error {
@@ -84,10 +100,23 @@ func (a *app) runPull(ctx context.Context, ref string, f *pullFlags) error {
 		return err
 	}
 	a.warn(&f.Output, res.Verification.Warnings...)
-	for _, u := range res.Files.Unknown {
-		a.warn(&f.Output, "not part of the model, left alone: "+render.Clean(u))
-	}
+	a.warn(&f.Output, res.Files.Warnings...)
+	a.warnUnknown(&f.Output, res.Files)
 	return a.print(&f.Output, res, func(w io.Writer) { writePull(w, res) })
+}
+
+// warnUnknown names the first few files that do not belong to the model.
+func (a *app) warnUnknown(o *option.Output, r *materialize.Result) {
+	const most = 5
+	for _, name := range r.Unknown[:min(most, len(r.Unknown))] {
+		a.warn(o, fmt.Sprintf("not part of the model, left alone: %q", name))
+	}
+	switch more := len(r.Unknown) - most; {
+	case r.MoreUnknown:
+		a.warn(o, fmt.Sprintf("and more than %d other files that are not part of the model", more))
+	case more > 0:
+		a.warn(o, fmt.Sprintf("and %d other files that are not part of the model", more))
+	}
 }
 
 func (a *app) trust(t *option.Trust) modseal.TrustOptions {

@@ -104,6 +104,7 @@ func writePush(w io.Writer, r *modseal.PushResult) {
 	f := render.NewFields(w)
 	f.Add("stored", r.Reference)
 	f.Add("digest", r.Digest)
+	f.Add("tag moved from", r.Previous)
 	f.Add("files", render.Count(r.Files, "file")+", "+render.Bytes(r.Size)+", in "+render.Count(r.Layers, "layer"))
 	for _, e := range r.Excluded {
 		f.Add("left out", e)

@@ -10,9 +10,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/modseal/modseal/cmd/modseal/cli/option"
 	"github.com/modseal/modseal/cmd/modseal/cli/render"
@@ -26,7 +28,10 @@ func Main(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io
 	root := Command(stdin, stdout, stderr)
 	root.SetArgs(args)
 	started := false
-	onRun(root, func() { started = true })
+	onRun(root, func(cmd *cobra.Command) error {
+		started = true
+		return noEmptyFlags(cmd)
+	})
 	cmd, err := root.ExecuteContextC(ctx)
 	if err == nil {
 		return exitDone
@@ -40,14 +45,19 @@ func Main(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io
 		err = &interruptedError{err}
 	}
 	printError(stderr, root.Name(), err)
+	if f := cmd.Flags().Lookup("output"); f != nil && f.Value.String() == option.FormatJSON {
+		_ = render.JSON(stdout, jsonFailure(err)) // where it cannot be written, the exit code remains
+	}
 	return exitCode(err)
 }
 
 // onRun has fn called before any command runs.
-func onRun(cmd *cobra.Command, fn func()) {
+func onRun(cmd *cobra.Command, fn func(*cobra.Command) error) {
 	if run := cmd.RunE; run != nil {
 		cmd.RunE = func(cmd *cobra.Command, args []string) error {
-			fn()
+			if err := fn(cmd); err != nil {
+				return err
+			}
 			return run(cmd, args)
 		}
 	}
@@ -82,12 +92,14 @@ OCI registry, and writes no byte of it to disk that policy has not accepted.
 
 A TARGET is a registry reference (host/repository:tag, host/repository@digest),
 an OCI layout on disk (oci:PATH:TAG), or a local path (./PATH, /PATH, dir:PATH).`,
+		Version:       buildVersion().Version,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Args:          noSuchCommand,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usageError(cmd, err) })
+	root.SuggestionsMinimumDistance = 2
 	root.SetUsageTemplate(root.UsageTemplate() + exitHelp)
 	root.AddGroup(
 		&cobra.Group{ID: groupModel, Title: "Models:"},
@@ -124,6 +136,30 @@ func noSuchCommand(cmd *cobra.Command, args []string) error {
 		msg += "; did you mean " + strings.Join(s, " or ") + "?"
 	}
 	return usageError(cmd, errors.New(msg))
+}
+
+// noEmptyFlags refuses a flag that is given and empty: nearly always a variable
+// of a script that is not set, and never what was meant.
+func noEmptyFlags(cmd *cobra.Command) error {
+	var err error
+	cmd.Flags().Visit(func(f *pflag.Flag) {
+		empty := f.Value.String() == "" && f.Value.Type() == "string"
+		if list, ok := f.Value.(pflag.SliceValue); ok {
+			empty = slices.Contains(list.GetSlice(), "")
+		}
+		if empty && f.Name != "username" && err == nil {
+			err = usageError(cmd, fmt.Errorf("--%s is empty; is a variable not set?", f.Name))
+		}
+	})
+	return err
+}
+
+// notBoth refuses flags that contradict each other.
+func notBoth(cmd *cobra.Command, a, b string) error {
+	if cmd.Flags().Changed(a) && cmd.Flags().Changed(b) {
+		return usageError(cmd, fmt.Errorf("--%s and --%s contradict each other: use one of them", a, b))
+	}
+	return nil
 }
 
 // exactArgs requires the named arguments.
@@ -181,7 +217,7 @@ func (a *app) print(o *option.Output, result any, text func(w io.Writer)) error 
 func (a *app) warn(o *option.Output, warnings ...string) {
 	for _, w := range warnings {
 		if !o.Quiet {
-			fmt.Fprintf(a.err, "modseal: warning: %s\n", w)
+			fmt.Fprintf(a.err, "modseal: warning: %s\n", render.Clean(w))
 		}
 	}
 }

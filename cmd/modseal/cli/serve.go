@@ -52,7 +52,8 @@ func (a *app) runServe(ctx context.Context, cmd *cobra.Command, dir string, f *s
 	}
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", f.listen)
 	if err != nil {
-		return err
+		// The cause is no failure of a transfer: nothing to try again.
+		return fmt.Errorf("cannot listen on %s: %v; choose another --listen", f.listen, err) //nolint:errorlint // see above
 	}
 	fmt.Fprintf(a.err, "listening on %s\n", listener.Addr())
 	err = modseal.Serve(ctx, dir, listener, modseal.ServeOptions{ReadOnly: f.readOnly})

@@ -47,7 +47,7 @@ it; every file is read and compared.`,
 	cmd.Flags().StringVar(&f.signature, "signature", "", "OMS bundle `FILE` of a directory")
 	cmd.Flags().BoolVar(&f.ignoreUnsigned, "ignore-unsigned-files", false, "accept files in the directory that the signature does not name")
 	cmd.Flags().BoolVar(&f.followSymlinks, "follow-symlinks", false, "follow symbolic links that stay inside the directory")
-	cmd.MarkFlagsMutuallyExclusive("key", "policy")
+	cmd.PreRunE = func(cmd *cobra.Command, _ []string) error { return notBoth(cmd, "key", "policy") }
 	cmd.ValidArgsFunction = a.completeTarget
 	cmd.RunE = func(cmd *cobra.Command, args []string) error { return a.runVerify(cmd.Context(), cmd, args[0], &f) }
 	return cmd
@@ -95,7 +95,7 @@ func writeVerification(f *render.Fields, reference, digest string, r *verify.Rep
 	case verify.Skipped:
 		f.Add("NOT VERIFIED", reference)
 	case verify.Warned:
-		f.Add("NOT ACCEPTED (policy only warns)", reference)
+		f.Add("ACCEPTED WITH WARNINGS (mode warn)", reference)
 	}
 	f.Add("digest", digest)
 	f.Add("policy", r.Policy)
