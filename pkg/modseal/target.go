@@ -188,7 +188,7 @@ func (c *Client) open(t Target, create bool) (*location, error) {
 		}
 		return &location{
 			Target: t, repository: repo,
-			blobs: transfer.NewFetcher(repo, transfer.FetchOptions{}),
+			blobs: transfer.NewFetcher(repo),
 			ingester: func(hashFirst bool) ingest.Ingester {
 				return transfer.NewUploader(repo, transfer.UploadOptions{HashFirst: hashFirst, Progress: c.o.Progress})
 			},

@@ -40,6 +40,9 @@ type Options struct {
 	// RetryFor is how long a request is tried again without progress: 2 minutes
 	// when zero, not at all when negative.
 	RetryFor time.Duration
+	// Stall is how long the body of an answer may stand still before it counts
+	// as broken; 60 s when zero.
+	Stall time.Duration
 	// Transport replaces the connections to registries, for tests.
 	Transport http.RoundTripper
 }
@@ -87,6 +90,11 @@ func NewClient(o Options) (*Client, error) {
 		metaTransport, blobTransport = meta, blob
 		c.idle = append(c.idle, meta, blob)
 	}
+	if o.Stall <= 0 {
+		o.Stall = defaultStall
+	}
+	metaTransport = &watchTransport{base: metaTransport, stall: o.Stall}
+	blobTransport = &watchTransport{base: blobTransport, stall: o.Stall}
 	userAgent := o.UserAgent
 	if userAgent == "" {
 		userAgent = "modseal"

@@ -134,22 +134,25 @@ func reason(err error) string {
 		op       *net.OpError
 		syscall  *os.SyscallError
 		u        *url.Error
+		stall    *stallError
 	)
 	switch {
 	case errors.Is(err, auth.ErrBasicCredentialNotFound):
 		return "it asks for credentials, and none are known for it"
 	case errors.As(err, &response):
 		if len(response.Errors) > 0 {
-			return fmt.Sprintf("status %d: %s", response.StatusCode, response.Errors)
+			return fmt.Sprintf("status %d: %s", response.StatusCode, messages(response.Errors))
 		}
 		return fmt.Sprintf("status %d: %s", response.StatusCode, strings.ToLower(http.StatusText(response.StatusCode)))
 	case errors.As(err, &dns) && dns.IsNotFound:
 		return fmt.Sprintf("no such host %s", dns.Name)
+	case errors.As(err, &stall):
+		return stall.Error()
 	case errors.As(err, &syscall):
 		return syscall.Err.Error()
 	case errors.As(err, &op):
 		return op.Err.Error()
-	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
+	case isBroken(err):
 		return "the connection broke"
 	case errors.Is(err, errdef.ErrNotFound):
 		return "not found"
@@ -157,6 +160,16 @@ func reason(err error) string {
 		return u.Err.Error()
 	}
 	return err.Error()
+}
+
+// messages leaves the details out: they are for programs, in a form of each
+// registry's own, and would show as the map or list that they were decoded to.
+func messages(errs errcode.Errors) string {
+	plain := make(errcode.Errors, len(errs))
+	for i, e := range errs {
+		plain[i] = errcode.Error{Code: e.Code, Message: e.Message}
+	}
+	return plain.Error()
 }
 
 // clean bounds foreign text and takes out what a terminal would obey.

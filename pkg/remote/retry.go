@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"sync"
@@ -23,8 +24,16 @@ const (
 	defaultRetryFor = 2 * time.Minute
 	firstWait       = time.Second
 	longestWait     = time.Minute
-	// longestOrder bounds what a registry may order by Retry-After, in all.
+	// longestOrder bounds what a registry may order by Retry-After without
+	// progress in between.
 	longestOrder = 5 * time.Minute
+	// allOrders bounds what it may order over a whole operation, progress or
+	// not: one that is merely busy has room again within minutes, and one that
+	// gives a little between orders must not hold its caller for hours.
+	allOrders = 15 * time.Minute
+	// leastProgress is how many bytes count as progress: fewer may be a registry
+	// that hands them out one by one to be asked for ever.
+	leastProgress = 1 << 20
 	// unreachedFor bounds the tries at a host that never answered: it is more
 	// likely misspelt than restarting.
 	unreachedFor = 5 * time.Second
@@ -37,7 +46,9 @@ type Attempts struct {
 	host    string
 	since   time.Time // of the first failure since the last progress
 	n       int
-	ordered time.Duration
+	moved   int64         // bytes since the last progress
+	ordered time.Duration // by Retry-After since the last progress
+	orders  time.Duration // by Retry-After in all
 }
 
 // Attempts begins a series of tries at the repository's registry.
@@ -45,9 +56,15 @@ func (r *Repository) Attempts() *Attempts { return r.client.attempts(r.ref.Host(
 
 func (c *Client) attempts(host string) *Attempts { return &Attempts{client: c, host: host} }
 
-// Progress says that the work got further than ever before: the budget is full
-// again.
-func (a *Attempts) Progress() { a.since, a.n, a.ordered = time.Time{}, 0, 0 }
+// Progress says that the work got n bytes further than ever before, and that
+// left bytes remain. After enough of them, or the last one, the budget is full
+// again; only what Retry-After may order in all stays spent.
+func (a *Attempts) Progress(n, left int64) {
+	if a.moved += n; a.moved < leastProgress && left > 0 {
+		return
+	}
+	a.since, a.n, a.moved, a.ordered = time.Time{}, 0, 0, 0
+}
 
 // Wait waits until the request that failed with err may be tried again and
 // returns true, or returns false when it may not: err is final, the budget is
@@ -67,7 +84,9 @@ func (a *Attempts) Wait(ctx context.Context, err error, header http.Header) bool
 	}
 	wait := a.backoff()
 	if order := retryAfter(header, now); order > 0 {
-		if a.ordered += order; a.ordered > longestOrder {
+		a.ordered += order
+		a.orders += order
+		if a.ordered > longestOrder || a.orders > allOrders {
 			return false
 		}
 		// What the registry orders is not counted as being without progress.
@@ -130,22 +149,39 @@ func retryableError(err error) bool {
 		return !dns.IsNotFound
 	case errors.As(err, &cert), errors.As(err, &unknown), errors.As(err, &record), errors.As(err, &alert):
 		return false
-	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF),
-		errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE), errors.Is(err, syscall.ECONNREFUSED):
-		return true
 	}
 	// A *url.Error is a net.Error whatever it wraps, so timeouts are asked for
-	// and other network errors looked up by type.
+	// and other network errors looked up by what they break.
 	if errors.As(err, &network) && network.Timeout() {
 		return true
 	}
-	var op *net.OpError
-	if errors.As(err, &op) {
+	return isBroken(err)
+}
+
+// isBroken reports whether err is an exchange with a registry that broke off.
+// Its causes say nothing alone: a tar may end too soon, a pipe to another
+// program break, a port to listen on be taken.
+func isBroken(err error) bool {
+	var (
+		op       *net.OpError
+		exchange *exchangeError
+		u        *url.Error
+	)
+	switch {
+	case errors.As(err, &exchange):
+		err = exchange.err
+	case errors.As(err, &u):
+		err = u.Err
+	default:
+		return false
+	}
+	if errors.As(err, &op) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) ||
+		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNREFUSED) {
 		return true
 	}
 	// net/http does not export these.
 	text := err.Error()
-	return strings.Contains(text, "http2: ") || strings.Contains(text, "server closed idle connection") ||
+	return strings.Contains(text, "http2: ") || strings.Contains(text, "stream error: ") || strings.Contains(text, "server closed idle connection") ||
 		strings.Contains(text, "transport connection broken")
 }
 

@@ -45,7 +45,8 @@ func newTLSConfig(o Options) (*tls.Config, error) {
 // newTransports returns the connections for small requests and those for the
 // bodies of blobs. The latter speak HTTP/1.1 only: with HTTP/2 parallel
 // transfers would share one TCP flow. There is no timeout for a whole request
-// or for its first answer: the engines watch for stalls.
+// or, for blobs, for its first answer: the engines know how long that may take.
+// The bodies of all answers are watched by watchTransport.
 func newTransports(o Options, tlsConfig *tls.Config) (meta, blob *http.Transport) {
 	dialer := &net.Dialer{Timeout: 30 * time.Second, KeepAlive: 30 * time.Second}
 	newTransport := func() *http.Transport {
@@ -64,7 +65,7 @@ func newTransports(o Options, tlsConfig *tls.Config) (meta, blob *http.Transport
 	}
 	meta = newTransport()
 	meta.ForceAttemptHTTP2 = true
-	// Answers of metadata requests come at once or not at all.
+	// Answers to metadata requests begin at once or not at all.
 	meta.ResponseHeaderTimeout = 60 * time.Second
 	blob = newTransport()
 	blob.Protocols = new(http.Protocols)

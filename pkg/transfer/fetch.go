@@ -17,25 +17,14 @@ import (
 	"github.com/modseal/modseal/pkg/remote"
 )
 
-// FetchOptions change how blobs are fetched. The zero value works.
-type FetchOptions struct {
-	// Stall is how long a transfer may stand still before it is continued on a
-	// new connection; 60 s when zero.
-	Stall time.Duration
-}
-
 // Fetcher fetches blobs from a repository. It is safe for concurrent use.
 type Fetcher struct {
-	repo  *remote.Repository
-	stall time.Duration
+	repo *remote.Repository
 }
 
 // NewFetcher returns a Fetcher for the repository.
-func NewFetcher(repo *remote.Repository, o FetchOptions) *Fetcher {
-	if o.Stall <= 0 {
-		o.Stall = defaultStall
-	}
-	return &Fetcher{repo: repo, stall: o.Stall}
+func NewFetcher(repo *remote.Repository) *Fetcher {
+	return &Fetcher{repo: repo}
 }
 
 // Fetch returns the bytes of target: one stream, that goes on where it was cut
@@ -91,7 +80,7 @@ func (s *stream) Read(p []byte) (int, error) {
 		n, err := s.segment.read(p)
 		if n > 0 {
 			s.n += int64(n)
-			s.attempts.Progress()
+			s.attempts.Progress(int64(n), s.desc.Size-s.n)
 			return n, nil
 		}
 		ended := s.segment
@@ -159,8 +148,10 @@ func (s *stream) open() error {
 func (s *stream) request() (_ *segment, _ http.Header, err error) {
 	ctx, cancel := context.WithCancelCause(s.ctx)
 	budget := answerBudget(s.desc.Size)
-	seg := &segment{ctx: ctx, cancel: cancel, stall: s.fetcher.stall, start: s.n}
-	seg.timer = time.AfterFunc(budget, func() { cancel(&temporaryError{fmt.Sprintf("the registry did not answer for %v", budget)}) })
+	seg := &segment{ctx: ctx, cancel: cancel, start: s.n}
+	// Until the answer begins; the repository watches its body.
+	timer := time.AfterFunc(budget, func() { cancel(&temporaryError{fmt.Sprintf("the registry did not answer for %v", budget)}) })
+	defer timer.Stop()
 	defer func() {
 		if err != nil {
 			err = seg.cause(err)
@@ -180,6 +171,7 @@ func (s *stream) request() (_ *segment, _ http.Header, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	timer.Stop()
 	seg.body = resp.Body
 	switch {
 	case resp.StatusCode == http.StatusOK:
@@ -253,8 +245,6 @@ type segment struct {
 	ctx     context.Context //nolint:containedctx // of the request whose answer it is
 	cancel  context.CancelCauseFunc
 	body    io.ReadCloser
-	timer   *time.Timer // cancels the request when it stands still
-	stall   time.Duration
 	start   int64
 	partial bool  // an answer to a range
 	left    int64 // bytes that it may still give
@@ -264,11 +254,6 @@ func (g *segment) read(p []byte) (int, error) {
 	if g.left == 0 {
 		return 0, io.EOF
 	}
-	g.timer.Stop()
-	g.timer = time.AfterFunc(g.stall, func() { g.cancel(&temporaryError{fmt.Sprintf("nothing came for %v", g.stall)}) })
-	// Only waiting for bytes is standing still, not what the caller does with
-	// them.
-	defer g.timer.Stop()
 	n, err := g.body.Read(p[:min(int64(len(p)), g.left)])
 	g.left -= int64(n)
 	if err != nil && err != io.EOF { //nolint:errorlint // an end is never wrapped
@@ -284,7 +269,7 @@ func (g *segment) discard(n int64) error {
 		m, err := g.read(buf[:min(n, int64(len(buf)))])
 		if n -= int64(m); n > 0 && err != nil {
 			if err == io.EOF { //nolint:errorlint // an end is never wrapped
-				err = io.ErrUnexpectedEOF
+				err = &temporaryError{"the registry sent less of the blob than before"}
 			}
 			return err
 		}
@@ -302,7 +287,6 @@ func (g *segment) cause(err error) error {
 }
 
 func (g *segment) close() {
-	g.timer.Stop()
 	g.cancel(nil)
 	if g.body != nil {
 		_ = g.body.Close()

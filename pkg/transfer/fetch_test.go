@@ -12,6 +12,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/iotest"
+	"testing/synctest"
 	"time"
 
 	"github.com/olareg/olareg/config"
@@ -41,8 +43,8 @@ func isBlobGet(r *http.Request) bool {
 	return r.Method == http.MethodGet && strings.Contains(r.URL.Path, "/blobs/")
 }
 
-func fetchAll(ctx context.Context, repo *remote.Repository, desc ocispec.Descriptor, o transfer.FetchOptions) ([]byte, error) {
-	rc, err := transfer.NewFetcher(repo, o).Fetch(ctx, desc)
+func fetchAll(ctx context.Context, repo *remote.Repository, desc ocispec.Descriptor) ([]byte, error) {
+	rc, err := transfer.NewFetcher(repo).Fetch(ctx, desc)
 	if err != nil {
 		return nil, err
 	}
@@ -75,7 +77,7 @@ func TestFetchGoesOnAfterCuts(t *testing.T) {
 		}
 		next.ServeHTTP(w, r)
 	})
-	got, err := fetchAll(t.Context(), repo, desc, transfer.FetchOptions{})
+	got, err := fetchAll(t.Context(), repo, desc)
 	if err != nil || !bytes.Equal(got, raw) {
 		t.Fatalf("%d bytes, %v", len(got), err)
 	}
@@ -152,7 +154,7 @@ func TestFetchFromOddRegistries(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			reg, repo, desc := ranges(t, raw, answer)
-			got, err := fetchAll(t.Context(), repo, desc, transfer.FetchOptions{})
+			got, err := fetchAll(t.Context(), repo, desc)
 			if err != nil || !bytes.Equal(got, raw) {
 				t.Errorf("%d bytes, %v", len(got), err)
 			}
@@ -173,13 +175,13 @@ func TestFetchIsBounded(t *testing.T) {
 			}
 		}
 	})
-	got, err := fetchAll(t.Context(), repo, desc, transfer.FetchOptions{})
+	got, err := fetchAll(t.Context(), repo, desc)
 	if err != nil || len(got) != len(raw)+1 {
 		t.Errorf("%d bytes, %v", len(got), err)
 	}
 	// A blob that is shorter than announced is given as it is.
 	reg.setFault(func(w http.ResponseWriter, _ *http.Request, _ http.Handler) { _, _ = io.WriteString(w, "short") })
-	if got, err := fetchAll(t.Context(), repo, desc, transfer.FetchOptions{}); err != nil || string(got) != "short" {
+	if got, err := fetchAll(t.Context(), repo, desc); err != nil || string(got) != "short" {
 		t.Errorf("%q, %v", got, err)
 	}
 	// A registry that never serves a range, whatever is tried, is given up.
@@ -193,7 +195,7 @@ func TestFetchIsBounded(t *testing.T) {
 		next.ServeHTTP(&cutAfter{w, 50_000}, r)
 	})
 	repo = reg.repository(t, "team/model", remote.Options{RetryFor: 300 * time.Millisecond})
-	if _, err := fetchAll(t.Context(), repo, desc, transfer.FetchOptions{}); !remote.IsTransport(err) || n.Load() > 50 {
+	if _, err := fetchAll(t.Context(), repo, desc); !remote.IsTransport(err) || n.Load() > 50 {
 		t.Errorf("err = %v after %d requests", err, n.Load())
 	}
 }
@@ -201,7 +203,7 @@ func TestFetchIsBounded(t *testing.T) {
 func TestFetchErrors(t *testing.T) {
 	reg, repo, desc := newBlob(t, randomBytes(1000))
 	absent := describe("application/x-test", []byte("absent"))
-	_, err := fetchAll(t.Context(), repo, absent, transfer.FetchOptions{})
+	_, err := fetchAll(t.Context(), repo, absent)
 	if !errors.Is(err, errdef.ErrNotFound) || !strings.Contains(err.Error(), absent.Digest.String()) || !strings.Contains(err.Error(), reg.host) {
 		t.Errorf("err = %v", err)
 	}
@@ -209,12 +211,12 @@ func TestFetchErrors(t *testing.T) {
 		w.WriteHeader(http.StatusServiceUnavailable)
 	})
 	repo = reg.repository(t, "team/model", remote.Options{RetryFor: 200 * time.Millisecond})
-	if _, err := fetchAll(t.Context(), repo, desc, transfer.FetchOptions{}); remote.StatusCode(err) != 503 || !remote.IsTransport(err) {
+	if _, err := fetchAll(t.Context(), repo, desc); remote.StatusCode(err) != 503 || !remote.IsTransport(err) {
 		t.Errorf("err = %v", err)
 	}
 	bad := desc
 	bad.Digest = digest.Digest("sha256:../../x")
-	if _, err := fetchAll(t.Context(), repo, bad, transfer.FetchOptions{}); err == nil {
+	if _, err := fetchAll(t.Context(), repo, bad); err == nil {
 		t.Error("a malformed digest became a URL")
 	}
 }
@@ -222,7 +224,8 @@ func TestFetchErrors(t *testing.T) {
 func TestFetchStalls(t *testing.T) {
 	checkGoroutines(t)
 	raw := randomBytes(1 << 20)
-	reg, repo, desc := newBlob(t, raw)
+	reg, _, desc := newBlob(t, raw)
+	repo := reg.repository(t, "team/model", remote.Options{Stall: 100 * time.Millisecond})
 	var stalls atomic.Int32
 	reg.setFault(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
 		if stalls.Add(1) == 1 {
@@ -234,7 +237,7 @@ func TestFetchStalls(t *testing.T) {
 		}
 		next.ServeHTTP(w, r)
 	})
-	got, err := fetchAll(t.Context(), repo, desc, transfer.FetchOptions{Stall: 100 * time.Millisecond})
+	got, err := fetchAll(t.Context(), repo, desc)
 	if err != nil || !bytes.Equal(got, raw) {
 		t.Errorf("%d bytes, %v", len(got), err)
 	}
@@ -243,11 +246,51 @@ func TestFetchStalls(t *testing.T) {
 	}
 }
 
+// dripper gives one byte of a blob, then orders its caller to wait, and so on.
+type dripper struct {
+	size int64
+	n    int
+}
+
+func (d *dripper) RoundTrip(r *http.Request) (*http.Response, error) {
+	resp := &http.Response{Request: r, Header: http.Header{}, StatusCode: http.StatusServiceUnavailable, Body: http.NoBody}
+	if d.n++; d.n%2 == 0 {
+		resp.Header.Set("Retry-After", "90")
+		return resp, nil
+	}
+	var start int64
+	resp.StatusCode, resp.ContentLength = http.StatusOK, d.size
+	if n, _ := fmt.Sscanf(r.Header.Get("Range"), "bytes=%d-", &start); n == 1 {
+		resp.StatusCode, resp.ContentLength = http.StatusPartialContent, 1
+		resp.Header.Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", start, start, d.size))
+	}
+	resp.Body = io.NopCloser(io.MultiReader(strings.NewReader("x"), iotest.ErrReader(io.ErrUnexpectedEOF)))
+	return resp, nil
+}
+
+// A byte now and then does not keep a registry that orders waits from being
+// given up.
+func TestFetchOfSingleBytesGivesUp(t *testing.T) {
+	for _, size := range []int64{1000, 1 << 30} {
+		synctest.Test(t, func(t *testing.T) {
+			d := &dripper{size: size}
+			reg := &testRegistry{host: "registry.example"}
+			repo := reg.repository(t, "team/model", remote.Options{Transport: d, RetryFor: 2 * time.Minute})
+			start := time.Now()
+			_, err := fetchAll(t.Context(), repo, ocispec.Descriptor{MediaType: "application/x-test", Digest: digest.FromString("x"), Size: size})
+			if took := time.Since(start); !remote.IsTransport(err) || took > 5*time.Minute {
+				t.Errorf("%v after %v and %d requests", err, took, d.n)
+			}
+		})
+	}
+}
+
 // A slow reader is no stalled transfer.
 func TestSlowReader(t *testing.T) {
 	raw := randomBytes(8 << 20)
-	reg, repo, desc := newBlob(t, raw)
-	rc, err := transfer.NewFetcher(repo, transfer.FetchOptions{Stall: 50 * time.Millisecond}).Fetch(t.Context(), desc)
+	reg, _, desc := newBlob(t, raw)
+	repo := reg.repository(t, "team/model", remote.Options{Stall: 50 * time.Millisecond})
+	rc, err := transfer.NewFetcher(repo).Fetch(t.Context(), desc)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -287,7 +330,7 @@ func TestCancelledFetch(t *testing.T) {
 			ctx, cancel := context.WithCancelCause(t.Context())
 			time.AfterFunc(100*time.Millisecond, func() { cancel(errInterrupted) })
 			start := time.Now()
-			if _, err := fetchAll(ctx, repo, desc, transfer.FetchOptions{}); !errors.Is(err, errInterrupted) {
+			if _, err := fetchAll(ctx, repo, desc); !errors.Is(err, errInterrupted) {
 				t.Errorf("err = %v", err)
 			}
 			if took := time.Since(start); took > time.Second {
@@ -328,7 +371,7 @@ func TestFetchOverExpiringRedirect(t *testing.T) {
 		http.Redirect(w, r, storage.URL, http.StatusTemporaryRedirect)
 	})
 	repo := reg.repository(t, "team/model", remote.Options{Credential: auth.StaticCredential(reg.host, auth.Credential{Username: "u", Password: "pass"})})
-	got, err := fetchAll(t.Context(), repo, describe("application/x-test", raw), transfer.FetchOptions{})
+	got, err := fetchAll(t.Context(), repo, describe("application/x-test", raw))
 	if err != nil || !bytes.Equal(got, raw) {
 		t.Errorf("%d bytes, %v", len(got), err)
 	}
@@ -338,7 +381,7 @@ func TestFetchOverExpiringRedirect(t *testing.T) {
 		visits.Add(1)
 		w.WriteHeader(http.StatusForbidden)
 	})
-	if _, err := fetchAll(t.Context(), repo, describe("application/x-test", raw), transfer.FetchOptions{}); err == nil || visits.Load() > -990 {
+	if _, err := fetchAll(t.Context(), repo, describe("application/x-test", raw)); err == nil || visits.Load() > -990 {
 		t.Errorf("err = %v after %d visits", err, visits.Load()+1000)
 	}
 }

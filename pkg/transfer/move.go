@@ -26,7 +26,7 @@ func newMover(src Source, dst Target, p progress.Reporter) *mover {
 	m := &mover{fetch: src.Fetch, dst: dst, progress: progress.OrNone(p)}
 	from, fromRegistry := src.(*remote.Repository)
 	if fromRegistry {
-		m.fetch = NewFetcher(from, FetchOptions{}).Fetch
+		m.fetch = NewFetcher(from).Fetch
 	}
 	to, toRegistry := dst.(*remote.Repository)
 	if toRegistry {

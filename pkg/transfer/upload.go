@@ -118,8 +118,8 @@ func (u *Uploader) stream(ctx context.Context, b ingest.Blob) (ocispec.Descripto
 			return ocispec.Descriptor{}, errRefused
 		}
 		if n := src.moved(); n > furthest {
+			attempts.Progress(n-furthest, b.Size-n)
 			furthest = n
-			attempts.Progress()
 		}
 		if try == uploadTries || !attempts.Wait(ctx, err, headerOf(err)) {
 			return ocispec.Descriptor{}, u.explain(ctx, b, "", err)

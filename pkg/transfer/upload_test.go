@@ -157,7 +157,7 @@ func TestEmptyBlob(t *testing.T) {
 	if ok, err := repo.Exists(t.Context(), desc); err != nil || !ok {
 		t.Errorf("Exists = %v, %v", ok, err)
 	}
-	rc, err := transfer.NewFetcher(repo, transfer.FetchOptions{}).Fetch(t.Context(), desc)
+	rc, err := transfer.NewFetcher(repo).Fetch(t.Context(), desc)
 	if err != nil {
 		t.Fatal(err)
 	}

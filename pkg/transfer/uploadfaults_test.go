@@ -135,6 +135,9 @@ func (s *status504) WriteHeader(int) { s.ResponseWriter.WriteHeader(http.StatusG
 
 func TestStalledUpload(t *testing.T) {
 	checkGoroutines(t)
+	// Longer than a busy machine takes to hash what it was sent: only the
+	// registry that stops reading must count as stalled.
+	const stall = 3 * time.Second
 	for _, method := range []string{http.MethodPatch, http.MethodPut} {
 		t.Run(method, func(t *testing.T) {
 			var stalled atomic.Bool
@@ -150,7 +153,7 @@ func TestStalledUpload(t *testing.T) {
 			repo := reg.repository(t, "team/model", remote.Options{})
 			raw := randomBytes(32 << 20) // more than the sockets hold
 			var c counter
-			u := transfer.NewUploader(repo, transfer.UploadOptions{HashFirst: method == http.MethodPut, Stall: 300 * time.Millisecond})
+			u := transfer.NewUploader(repo, transfer.UploadOptions{HashFirst: method == http.MethodPut, Stall: stall})
 			if _, err := u.Ingest(t.Context(), c.blob(raw)); err != nil {
 				t.Fatal(err)
 			}
