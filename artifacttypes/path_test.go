@@ -30,6 +30,7 @@ func TestValidatePathRefuses(t *testing.T) {
 		"invalid UTF-8":       "a\xffb",
 		"long component":      strings.Repeat("x", 256),
 		"long path":           strings.Repeat("x/", 2048) + "x",
+		"deep path":           strings.Repeat("x/", artifacttypes.MaxPathComponents) + "x",
 	} {
 		t.Run(name, func(t *testing.T) {
 			if err := artifacttypes.ValidatePath(p); !errors.Is(err, artifacttypes.ErrUnsafePath) {
@@ -42,7 +43,7 @@ func TestValidatePathRefuses(t *testing.T) {
 func TestValidatePathAccepts(t *testing.T) {
 	for _, p := range []string{
 		"model.safetensors", "a/b/c", "a..b", "..a", "...", "a b", "données d'été.txt", "模型.gguf", "-rf", "~", "xx:y",
-		strings.Repeat("x", 255),
+		strings.Repeat("x", 255), strings.Repeat("x/", artifacttypes.MaxPathComponents-1) + "x",
 	} {
 		if err := artifacttypes.ValidatePath(p); err != nil {
 			t.Errorf("ValidatePath(%q) = %v", p, err)

@@ -9,11 +9,17 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/modseal/modseal/pkg/internal/integrity"
 )
 
 // commit gives the staged files their names. Everything is good by now; only the
-// disk can still fail, and then the next call goes on: what is in place is found
-// by its bytes.
+// disk can still fail, or somebody interfere, and then the next call goes on:
+// what is in place is found by its bytes.
 func (j *job) commit(ctx context.Context) error {
 	// What is at the destination may have changed while the bytes came, and the
 	// members of tar layers meet it for the first time.
@@ -22,11 +28,17 @@ func (j *job) commit(ctx context.Context) error {
 	}
 	needed := map[string]bool{}
 	for _, f := range j.plan.files {
+		if f.staged == "" && f.outcome != Reused {
+			return fmt.Errorf("%s: it was right and changed during this call; stop what writes to it", path.Join(j.dir, f.path))
+		}
 		if f.staged != "" && f.outcome != Reused {
 			needed[f.staged] = true
 		}
 	}
 	if err := j.stage.sync(j.root, needed); err != nil {
+		return err
+	}
+	if err := j.checkAllStaged(ctx); err != nil {
 		return err
 	}
 	if ctx.Err() != nil {
@@ -43,15 +55,79 @@ func (j *job) commit(ctx context.Context) error {
 		if f.staged == "" || f.outcome == Reused {
 			continue
 		}
-		if err := j.place(f, dirs); err != nil {
+		if err := j.place(ctx, f, dirs); err != nil {
 			return fmt.Errorf("%s: %w", path.Join(j.dir, f.path), err)
 		}
 	}
 	return j.syncDirs(dirs)
 }
 
+// rehashBelow is the size up to which a staged file is hashed again before it
+// gets its name, in less time than it takes until the clock of the file system
+// shows that it was written to. Larger ones wait for the clock.
+const rehashBelow = 64 << 20
+
+// checkAllStaged makes sure, before any file gets its name, that nobody wrote to
+// those that were waiting for the others.
+func (j *job) checkAllStaged(ctx context.Context) error {
+	time.Sleep(clockTick) // from here on a change shows
+	group, groupCtx := errgroup.WithContext(ctx)
+	group.SetLimit(j.options.Concurrency)
+	for _, f := range j.plan.files {
+		if f.staged == "" || f.outcome == Reused {
+			continue
+		}
+		group.Go(func() error {
+			if groupCtx.Err() != nil {
+				return context.Cause(groupCtx)
+			}
+			return j.checkStaged(groupCtx, f)
+		})
+	}
+	return group.Wait()
+}
+
+// checkStaged compares a staged file with how it looked when its bytes were
+// hashed. Where looks do not say enough, the bytes decide.
+func (j *job) checkStaged(ctx context.Context, f *file) error {
+	named, err := j.root.Lstat(f.staged)
+	if err != nil {
+		return err
+	}
+	if !named.Mode().IsRegular() {
+		return j.tampered(f, "")
+	}
+	at, trusted := identify(named)
+	if trusted && f.size >= rehashBelow && at == f.stagedAt {
+		return nil
+	}
+	in, err := j.root.Open(f.staged)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	got, err := hashFile(ctx, in, f.digest.Algorithm())
+	if err != nil {
+		return err
+	}
+	after, err := in.Stat()
+	if err != nil {
+		return err
+	}
+	if now, _ := identify(after); got != f.digest || now != at || !os.SameFile(named, after) {
+		return j.tampered(f, got)
+	}
+	f.stagedAt = at
+	return nil
+}
+
+func (j *job) tampered(f *file, got digest.Digest) error {
+	return fmt.Errorf("something else wrote to %s; stop it: %w", path.Join(j.dir, StagingName),
+		&integrity.Error{What: f.path, Want: f.digest, Got: got, WantSize: f.size, GotSize: f.size})
+}
+
 // place renames a staged file to its name and notes the directories to sync.
-func (j *job) place(f *file, dirs map[string]bool) error {
+func (j *job) place(ctx context.Context, f *file, dirs map[string]bool) error {
 	if err := j.removeEmptyDirs(f.path); err != nil {
 		return err
 	}
@@ -65,15 +141,16 @@ func (j *job) place(f *file, dirs map[string]bool) error {
 			break
 		}
 	}
-	if err := j.root.Chmod(f.staged, f.mode); err != nil {
-		return err
-	}
 	info, err := j.root.Lstat(f.staged)
 	if err != nil {
 		return err
 	}
-	at, _ := identify(info)
-	f.at = &at
+	if at, _ := identify(info); at != f.stagedAt || !info.Mode().IsRegular() {
+		if err := j.checkStaged(ctx, f); err != nil {
+			return err
+		}
+	}
+	f.at = &f.stagedAt
 	if err := j.root.Rename(f.staged, f.path); err != nil {
 		return err
 	}

@@ -32,7 +32,7 @@ func decompress(l artifacttypes.Layer, blob io.Reader) (io.ReadCloser, error) {
 		return nil, fmt.Errorf("encoding %q is no tar", l.Encoding)
 	}
 	if err != nil {
-		return nil, err
+		return nil, damaged(err)
 	}
 	limit := int64(math.MaxInt64)
 	if size := l.Descriptor.Size; size < (math.MaxInt64-limits.ExpandedSlack)/limits.ExpandedFactor {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path"
 	"slices"
@@ -99,18 +100,19 @@ func (j *job) fetchBlob(ctx context.Context, b *blob) error {
 	name := b.files[0].path
 	j.progress.Start(name, b.desc.Size)
 	staged := path.Join(StagingName, stagedName(b.desc.Digest))
-	there, err := j.stage.takeOver(ctx, b.desc)
+	first := b.files[0]
+	at, there, err := j.stage.takeOver(ctx, b.desc, first.mode)
 	if err != nil {
 		return err
 	}
 	if there {
 		j.progress.Advance(name, b.desc.Size)
-	} else if err := j.download(ctx, b.desc, name, staged); err != nil {
+	} else if at, err = j.download(ctx, b.desc, name, staged, first.mode); err != nil {
 		return err
 	}
-	b.files[0].staged = staged
+	first.staged, first.stagedAt = staged, at
 	for _, f := range b.files[1:] {
-		if f.staged, err = j.copyStaged(ctx, staged, b.desc); err != nil {
+		if f.staged, f.stagedAt, err = j.copyStaged(ctx, staged, b.desc, f.mode); err != nil {
 			return fmt.Errorf("%s: %w", f.path, err)
 		}
 	}
@@ -119,46 +121,44 @@ func (j *job) fetchBlob(ctx context.Context, b *blob) error {
 
 // download stages the bytes of desc under the name to, where nothing is that was
 // not compared with its digest.
-func (j *job) download(ctx context.Context, desc ocispec.Descriptor, what, to string) error {
+func (j *job) download(ctx context.Context, desc ocispec.Descriptor, what, to string, mode fs.FileMode) (at fingerprint, err error) {
 	f, part, err := j.stage.create()
 	if err != nil {
-		return err
+		return at, err
 	}
 	defer f.Close()
 	if desc.Size > 0 { // the digest of nothing was checked by the plan
 		rc, err := j.src.Fetch(ctx, desc)
 		if err != nil {
-			return fmt.Errorf("%s: %w", what, err)
+			return at, fmt.Errorf("%s: %w", what, err)
 		}
 		defer rc.Close()
 		src := integrity.NewReader(j.counted(rc, what), desc, what)
 		if err := writeStaged(ctx, f, src); err != nil {
-			return named(what, err)
+			return at, named(what, err)
 		}
 	}
-	if err := j.stage.finish(f, part, desc.Size); err != nil {
-		return err
-	}
-	return j.stage.rename(part, to)
+	return j.stage.finish(f, part, to, desc.Size, mode)
 }
 
 // copyStaged stages the bytes of a staged layer once more. They are hashed
 // again, since nothing is renamed that was not.
-func (j *job) copyStaged(ctx context.Context, from string, desc ocispec.Descriptor) (string, error) {
+func (j *job) copyStaged(ctx context.Context, from string, desc ocispec.Descriptor, mode fs.FileMode) (name string, at fingerprint, err error) {
 	src, err := j.root.Open(from)
 	if err != nil {
-		return "", err
+		return "", at, err
 	}
 	defer src.Close()
 	dst, name, err := j.stage.create()
 	if err != nil {
-		return "", err
+		return "", at, err
 	}
 	defer dst.Close()
 	if err := writeStaged(ctx, dst, integrity.NewReader(src, desc, from)); err != nil {
-		return "", err
+		return "", at, err
 	}
-	return name, j.stage.finish(dst, name, desc.Size)
+	at, err = j.stage.finish(dst, name, name, desc.Size, mode)
+	return name, at, err
 }
 
 // writeStaged writes a new file. Runs of zeros become holes: what was sparse at

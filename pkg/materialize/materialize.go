@@ -217,5 +217,7 @@ type file struct {
 	outcome Outcome
 	staged  string // name in the staging directory until it is committed
 	at      *fingerprint
-	loose   bool // at must not be recorded: it may not notice the next change
+	// stagedAt is how the staged file looked when its bytes were the right ones.
+	stagedAt fingerprint
+	loose    bool // at must not be recorded: it may not notice the next change
 }

@@ -14,66 +14,113 @@ import (
 	"github.com/modseal/modseal/pkg/internal/limits"
 )
 
-// Member is one file of a tar layer.
+// Member is one file in a tar layer.
 type Member struct {
 	Path   string
 	Digest digest.Digest
 }
 
-// Members lists the files of a tar layer with their SHA-256. It reads the layer
-// once, checks it against its digest, and writes nothing: it is for signing what
-// is stored already.
-func Members(ctx context.Context, src Source, l artifacttypes.Layer) ([]Member, error) {
+// Members lists the files of the tar layers among layers, which are all layers
+// of one model, with their SHA-256. Of the raw layers only the paths count: what
+// is listed can live beside them. It reads each tar layer once, checks it
+// against its digest, and writes nothing: it is for signing what is stored
+// already.
+func Members(ctx context.Context, src Source, layers []artifacttypes.Layer) ([]Member, error) {
+	g := &gathering{paths: artifacttypes.NewPathSet()}
+	for _, l := range layers {
+		if l.Encoding != artifacttypes.EncodingRaw {
+			continue
+		}
+		if err := g.addPath(l.Path); err != nil {
+			return nil, err
+		}
+		if err := g.count(); err != nil {
+			return nil, err
+		}
+	}
+	for _, l := range layers {
+		if l.Encoding == artifacttypes.EncodingRaw {
+			continue
+		}
+		if err := g.layer(ctx, src, l); err != nil {
+			return nil, err
+		}
+	}
+	return g.members, nil
+}
+
+// gathering lists the members of a model. Its bounds are those of the model: a
+// bound on each layer would be none, since a model has thousands.
+type gathering struct {
+	paths     *artifacttypes.PathSet
+	pathBytes int
+	entries   int // raw layers, and entries of tar layers that are no files too
+	members   []Member
+}
+
+func (g *gathering) addPath(name string) error {
+	if g.pathBytes += len(name); g.pathBytes > limits.PathBytes {
+		return fmt.Errorf("%w: the paths of the model have more than %d bytes", ErrUnsafeArchive, limits.PathBytes)
+	}
+	return g.paths.Add(name)
+}
+
+func (g *gathering) count() error {
+	if g.entries++; g.entries > limits.Files {
+		return fmt.Errorf("%w: with it the model has more than %d files and entries of tar layers", ErrUnsafeArchive, limits.Files)
+	}
+	return nil
+}
+
+func (g *gathering) layer(ctx context.Context, src Source, l artifacttypes.Layer) error {
 	name := label(l)
 	rc, err := src.Fetch(ctx, l.Descriptor)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
+		return fmt.Errorf("%s: %w", name, err)
 	}
 	defer rc.Close()
 	blob := integrity.NewReader(contextReader{ctx, rc}, l.Descriptor, name)
-	members, err := listMembers(ctx, l, blob)
+	err = g.list(ctx, l, blob)
 	if verdict := copyBytes(ctx, io.Discard, blob); verdict != nil {
-		return nil, named(name, verdict)
+		return named(name, verdict)
 	}
 	if err != nil {
-		return nil, named(name, err)
+		return named(name, err)
 	}
-	return members, nil
+	return nil
 }
 
-func listMembers(ctx context.Context, l artifacttypes.Layer, blob io.Reader) ([]Member, error) {
+func (g *gathering) list(ctx context.Context, l artifacttypes.Layer, blob io.Reader) error {
 	stream, err := decompress(l, blob)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer stream.Close()
-	paths := artifacttypes.NewPathSet()
-	var out []Member
 	for reader := tar.NewReader(stream); ; {
 		h, err := reader.Next()
 		if errors.Is(err, io.EOF) {
-			return out, onlyZeros(ctx, stream)
+			return onlyZeros(ctx, stream)
 		}
 		if err != nil {
-			return nil, err
+			return damaged(err)
+		}
+		if err := g.count(); err != nil {
+			return err
 		}
 		isFile, err := checkEntry(h)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		if !isFile {
 			continue
 		}
-		if err := paths.Add(h.Name); err != nil {
-			return nil, err
-		}
-		if len(out) == limits.Files {
-			return nil, fmt.Errorf("%w: more than %d files", ErrUnsafeArchive, limits.Files)
+		if err := g.addPath(h.Name); err != nil {
+			return err
 		}
 		sum := digest.SHA256.Hash()
-		if err := copyBytes(ctx, sum, reader); err != nil {
-			return nil, fmt.Errorf("member %q: %w", h.Name, err)
+		if err := copyBytes(ctx, sum, archived{reader}); err != nil {
+			return fmt.Errorf("member %q: %w", h.Name, err)
 		}
-		out = append(out, Member{Path: h.Name, Digest: digest.NewDigest(digest.SHA256, sum)})
+		g.members = append(g.members, Member{Path: h.Name, Digest: digest.NewDigest(digest.SHA256, sum)})
 	}
 }

@@ -24,6 +24,9 @@ type plan struct {
 	// they turn out to be members of a tar layer of this version.
 	leaving map[string]recordFile
 	kept    []recordFile // files that this call does not touch and the record keeps
+	// counts says how many files the tar layers of the model hold, as far as it
+	// is known.
+	counts map[digest.Digest]int
 
 	mu    sync.Mutex
 	paths *artifacttypes.PathSet // of all raw layers, and of every known member
@@ -53,7 +56,12 @@ func (p *plan) idle() bool {
 
 func (j *job) makePlan(ctx context.Context) error {
 	j.record = readRecord(j.options.StateFile, j.dir)
-	p := &plan{paths: artifacttypes.NewPathSet()}
+	p := &plan{paths: artifacttypes.NewPathSet(), counts: map[digest.Digest]int{}}
+	for d, n := range j.record.Layers {
+		if j.sel.hasTar(d) {
+			p.counts[d] = n
+		}
+	}
 	j.plan = p
 	for _, l := range j.sel.all {
 		// Also what is not selected: the paths of a model are judged whole.
@@ -149,9 +157,15 @@ func (j *job) membersInPlace(ctx context.Context) (files []*file, there bool, er
 }
 
 // recordedInPlace compares the directory with what the record says that the tar
-// layer l held. With Check the record is not asked.
+// layer l held. With Check the record is not asked, and without the record of
+// every file that the layer holds it decides nothing: an earlier call may have
+// wanted some of them only, or a version in between had no more.
 func (j *job) recordedInPlace(ctx context.Context, l artifacttypes.Layer) (files []*file, there bool, err error) {
 	if j.options.Check {
+		return nil, false, nil
+	}
+	count, known := j.record.Layers[l.Descriptor.Digest]
+	if !known {
 		return nil, false, nil
 	}
 	for _, p := range slices.Sorted(maps.Keys(j.record.files)) {
@@ -159,12 +173,12 @@ func (j *job) recordedInPlace(ctx context.Context, l artifacttypes.Layer) (files
 		if r.Layer != l.Descriptor.Digest {
 			continue
 		}
+		count--
 		if j.sel.includes(p) {
 			files = append(files, &file{path: p, digest: r.Digest, size: r.Size, mode: fs.FileMode(r.Mode), layer: r.Layer})
 		}
-		there = true
 	}
-	if !there {
+	if count != 0 {
 		return nil, false, nil
 	}
 	return j.allInPlace(ctx, files)

@@ -78,6 +78,10 @@ func (s *staging) acquire(ctx context.Context) error {
 	case !info.IsDir():
 		return fmt.Errorf("%w: %s is no directory; remove it", ErrUnsafeDestination, filepath.Join(s.dir, StagingName))
 	}
+	if modesMatter && info.Mode().Perm() != 0o700 {
+		// Where a file system has no modes, what is staged is compared all the same.
+		_ = s.root.Chmod(StagingName, 0o700)
+	}
 	// flock opens by path, outside of os.Root.
 	name := path.Join(StagingName, stagingLock)
 	if info, err := s.root.Lstat(name); err == nil && !info.Mode().IsRegular() {
@@ -164,56 +168,74 @@ func (s *staging) create() (*os.File, string, error) {
 // others are still coming; smaller ones are synced together.
 const syncAtOnce = 1 << 20
 
-// finish closes a complete file and takes care that it gets to the disk.
-func (s *staging) finish(f *os.File, name string, size int64) error {
+// finish closes the complete file from, whose bytes were hashed as they were
+// written, gives it its mode and the name to, and takes care that it gets to the
+// disk. It returns how the file looks after all that: whoever writes to it later
+// changes that.
+func (s *staging) finish(f *os.File, from, to string, size int64, mode fs.FileMode) (fingerprint, error) {
+	at, err := s.complete(f, from, to, size, mode)
+	return at, errors.Join(err, f.Close())
+}
+
+func (s *staging) complete(f *os.File, from, to string, size int64, mode fs.FileMode) (fingerprint, error) {
 	if size >= syncAtOnce {
 		if err := f.Sync(); err != nil {
-			_ = f.Close()
-			return err
+			return fingerprint{}, err
 		}
 	} else {
 		s.mu.Lock()
-		s.unsynced = append(s.unsynced, name)
+		s.unsynced = append(s.unsynced, to)
 		s.mu.Unlock()
 	}
-	return f.Close()
-}
-
-// rename gives a complete file its name of a whole layer.
-func (s *staging) rename(from, to string) error {
-	if err := s.root.Rename(from, to); err != nil {
-		return err
+	if size >= rehashBelow {
+		// From here on another write gets another time than the last of ours.
+		time.Sleep(clockTick)
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for i, name := range s.unsynced {
-		if name == from {
-			s.unsynced[i] = to
+	if err := f.Chmod(mode); err != nil {
+		return fingerprint{}, err
+	}
+	if from != to {
+		if err := s.root.Rename(from, to); err != nil {
+			return fingerprint{}, err
 		}
 	}
-	return nil
+	info, err := f.Stat()
+	if err != nil {
+		return fingerprint{}, err
+	}
+	at, _ := identify(info)
+	return at, nil
 }
 
-// takeOver reports whether the layer is there from an earlier call, by its bytes.
-func (s *staging) takeOver(ctx context.Context, desc ocispec.Descriptor) (bool, error) {
+// takeOver reports whether the layer is there from an earlier call, by its
+// bytes, and how the file looked when they were read.
+func (s *staging) takeOver(ctx context.Context, desc ocispec.Descriptor, mode fs.FileMode) (at fingerprint, there bool, err error) {
 	name := path.Join(StagingName, stagedName(desc.Digest))
 	if !s.has(desc) {
 		_ = s.root.RemoveAll(name)
-		return false, nil
+		return at, false, nil
+	}
+	if err := s.root.Chmod(name, mode); err != nil {
+		return at, false, err
 	}
 	f, err := s.root.Open(name)
 	if err != nil {
-		return false, err
+		return at, false, err
 	}
 	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return at, false, err
+	}
+	at, _ = identify(info)
 	got, err := hashFile(ctx, f, desc.Digest.Algorithm())
 	if err != nil {
-		return false, err
+		return at, false, err
 	}
 	if got != desc.Digest {
-		return false, s.root.Remove(name)
+		return at, false, s.root.Remove(name)
 	}
-	return true, f.Sync() // whoever wrote it may not have come so far
+	return at, true, f.Sync() // whoever wrote it may not have come so far
 }
 
 // has reports whether a layer seems to be there from an earlier call.

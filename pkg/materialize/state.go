@@ -26,6 +26,9 @@ type record struct {
 	Dir     string        `json:"dir"`
 	Digest  digest.Digest `json:"digest"`
 	Files   []recordFile  `json:"files"`
+	// Layers says how many files a tar layer holds, of those that were unpacked.
+	// Only when so many of Files name it is all of it here.
+	Layers map[digest.Digest]int `json:"layers,omitempty"`
 
 	files map[string]recordFile
 }
@@ -34,8 +37,7 @@ type recordFile struct {
 	Path   string        `json:"path"`
 	Digest digest.Digest `json:"digest"`
 	Mode   uint32        `json:"mode"`
-	// Layer is the tar layer that holds the file, when the call that wrote the
-	// record unpacked all of that layer.
+	// Layer is the tar layer that the file came from.
 	Layer digest.Digest `json:"layer,omitempty"`
 	fingerprint
 }
@@ -95,14 +97,11 @@ func (j *job) saveRecord() error {
 	if j.options.StateFile == "" {
 		return nil
 	}
-	r := record{Version: recordVersion, Dir: j.dir, Digest: j.digest, Files: []recordFile{}}
+	r := record{Version: recordVersion, Dir: j.dir, Digest: j.digest, Files: []recordFile{}, Layers: j.plan.counts}
 	known := map[string]bool{}
 	for _, f := range j.plan.files {
 		known[f.path] = true
 		entry := recordFile{Path: f.path, Digest: f.digest, Mode: uint32(f.mode.Perm()), Layer: f.layer}
-		if len(j.sel.include) > 0 {
-			entry.Layer = "" // not all of the layer is here
-		}
 		if f.at != nil && !f.loose {
 			entry.fingerprint = *f.at
 		}

@@ -11,6 +11,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"github.com/opencontainers/go-digest"
 
@@ -27,11 +28,19 @@ type unpacking struct {
 	j       *job
 	diffIDs map[digest.Digest]digest.Digest // layer → its decompressed tar, as the config says
 	members [][]*file                       // by layer, wanted members
-	seen    map[string]bool                 // signed members that a layer held
+	seen    map[string]bool                 // members that a layer held
+	counts  []int                           // by layer, all its members
+	entries atomic.Int64                    // of all layers, directories and the like too
+
+	pathBytes int // of all files of the model
 }
 
 func (j *job) newUnpacking(ctx context.Context) (*unpacking, error) {
-	u := &unpacking{j: j, members: make([][]*file, len(j.plan.unpack)), seen: map[string]bool{}}
+	n := len(j.plan.unpack)
+	u := &unpacking{j: j, members: make([][]*file, n), counts: make([]int, n), seen: map[string]bool{}}
+	for _, l := range j.sel.all {
+		u.pathBytes += len(l.Path)
+	}
 	var err error
 	u.diffIDs, err = j.readDiffIDs(ctx)
 	return u, err
@@ -50,7 +59,7 @@ func (u *unpacking) layer(ctx context.Context, l artifacttypes.Layer, i int) err
 	}
 	defer rc.Close()
 	blob := integrity.NewReader(contextReader{ctx, u.j.counted(rc, name)}, l.Descriptor, name)
-	files, err := u.archive(ctx, l, blob)
+	files, count, err := u.archive(ctx, l, blob)
 	// Whatever went wrong inside: when the layer is not the announced one, that
 	// is what is wrong. And the digest covers bytes that no reader asked for.
 	if verdict := copyBytes(ctx, io.Discard, blob); verdict != nil {
@@ -59,28 +68,29 @@ func (u *unpacking) layer(ctx context.Context, l artifacttypes.Layer, i int) err
 	if err != nil {
 		return named(name, err)
 	}
-	u.members[i] = files
+	u.members[i], u.counts[i] = files, count
 	u.j.progress.Finish(name, false)
 	return nil
 }
 
-// archive reads the tar in blob to its very end.
-func (u *unpacking) archive(ctx context.Context, l artifacttypes.Layer, blob io.Reader) ([]*file, error) {
+// archive reads the tar in blob to its very end. It returns the wanted members,
+// and how many there are in all.
+func (u *unpacking) archive(ctx context.Context, l artifacttypes.Layer, blob io.Reader) (files []*file, count int, err error) {
 	stream, err := decompress(l, blob)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	defer stream.Close()
 	hashed := &hashingReader{r: stream, h: digest.SHA256.Hash()}
-	files, err := u.entriesOf(ctx, l, hashed)
+	files, count, err = u.entriesOf(ctx, l, hashed)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	if err := onlyZeros(ctx, hashed); err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	if l.Encoding == artifacttypes.EncodingTar {
-		return files, nil // it is the blob, whose digest is compared anyway
+		return files, count, nil // it is the blob, whose digest is compared anyway
 	}
 	got := digest.NewDigest(digest.SHA256, hashed.h)
 	switch want := u.diffIDs[l.Descriptor.Digest]; want {
@@ -89,35 +99,34 @@ func (u *unpacking) archive(ctx context.Context, l artifacttypes.Layer, blob io.
 		// modctl decompresses nothing and writes the digest of the blob.
 		u.j.warn("%s: diffIds has the digest of the compressed layer", label(l))
 	default:
-		return nil, &integrity.Error{What: label(l) + ", decompressed", Want: want, Got: got, GotSize: hashed.n, WantSize: hashed.n}
+		return nil, 0, &integrity.Error{What: label(l) + ", decompressed", Want: want, Got: got, GotSize: hashed.n, WantSize: hashed.n}
 	}
-	return files, nil
+	return files, count, nil
 }
 
-func (u *unpacking) entriesOf(ctx context.Context, l artifacttypes.Layer, stream *hashingReader) ([]*file, error) {
-	var files []*file
-	reader := tar.NewReader(stream)
-	for n := 0; ; n++ {
-		if n > 2*limits.Files {
-			return nil, fmt.Errorf("%w: more than %d entries", ErrUnsafeArchive, 2*limits.Files)
-		}
+func (u *unpacking) entriesOf(ctx context.Context, l artifacttypes.Layer, stream *hashingReader) (files []*file, count int, err error) {
+	for reader := tar.NewReader(stream); ; {
 		header, err := reader.Next()
 		if errors.Is(err, io.EOF) {
-			return files, nil
+			return files, count, nil
 		}
 		if err != nil {
-			return nil, err
+			return nil, 0, damaged(err)
+		}
+		if u.entries.Add(1) > 2*limits.Files {
+			return nil, 0, fmt.Errorf("%w: with it the model has more than %d entries of tar layers", ErrUnsafeArchive, 2*limits.Files)
 		}
 		isFile, err := checkEntry(header)
 		if err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 		if !isFile {
 			continue
 		}
-		f, err := u.member(ctx, l, header, reader)
+		count++
+		f, err := u.member(ctx, l, header, archived{reader})
 		if err != nil {
-			return nil, fmt.Errorf("member %q: %w", header.Name, err)
+			return nil, 0, fmt.Errorf("member %q: %w", header.Name, err)
 		}
 		if f != nil {
 			files = append(files, f)
@@ -181,7 +190,7 @@ func (u *unpacking) member(ctx context.Context, l artifacttypes.Layer, h *tar.He
 	wanted := u.j.sel.includes(h.Name)
 	var err error
 	if wanted {
-		f.staged, err = u.write(ctx, io.TeeReader(content, sum), h.Size)
+		err = u.write(ctx, f, io.TeeReader(content, sum))
 	} else {
 		err = copyBytes(ctx, sum, content)
 	}
@@ -203,6 +212,9 @@ func (u *unpacking) addPath(name string) error {
 	p := u.j.plan
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if u.pathBytes += len(name); u.pathBytes > limits.PathBytes {
+		return fmt.Errorf("%w: the paths of the model have more than %d bytes", ErrUnsafeArchive, limits.PathBytes)
+	}
 	if err := p.paths.Add(name); err != nil {
 		return err
 	}
@@ -213,16 +225,18 @@ func (u *unpacking) addPath(name string) error {
 	return nil
 }
 
-func (u *unpacking) write(ctx context.Context, content io.Reader, size int64) (string, error) {
+func (u *unpacking) write(ctx context.Context, f *file, content io.Reader) error {
 	out, name, err := u.j.stage.create()
 	if err != nil {
-		return "", err
+		return err
 	}
 	defer out.Close()
 	if err := copyBytes(ctx, out, content); err != nil {
-		return "", err
+		return err
 	}
-	return name, u.j.stage.finish(out, name, size)
+	f.staged = name
+	f.stagedAt, err = u.j.stage.finish(out, name, name, f.size, f.mode)
+	return err
 }
 
 // finish takes the members into the plan, when the tar layers together hold all
@@ -239,8 +253,9 @@ func (u *unpacking) finish() error {
 			}
 		}
 	}
-	for _, files := range u.members {
+	for i, files := range u.members {
 		u.j.plan.files = append(u.j.plan.files, files...)
+		u.j.plan.counts[u.j.plan.unpack[i].Descriptor.Digest] = u.counts[i]
 	}
 	return nil
 }
@@ -263,7 +278,30 @@ func onlyZeros(ctx context.Context, r io.Reader) error {
 			return nil
 		}
 		if err != nil {
-			return err
+			return damaged(err)
 		}
 	}
+}
+
+// damaged makes an error about the form of an archive of one that came from
+// reading it. It hides the cause: an archive that is cut off ends in
+// io.ErrUnexpectedEOF, which is what a broken connection ends in, and fetching
+// it again would bring the same. When the connection broke, or the bytes are
+// not the announced ones, the reader of the blob says so after this.
+func damaged(err error) error {
+	if errors.Is(err, ErrUnsafeArchive) {
+		return err
+	}
+	return fmt.Errorf("%w: %v", ErrUnsafeArchive, err) //nolint:errorlint // the cause is not to be found
+}
+
+// archived marks what fails while a member is read.
+type archived struct{ r io.Reader }
+
+func (a archived) Read(p []byte) (int, error) {
+	n, err := a.r.Read(p)
+	if err != nil && err != io.EOF { //nolint:errorlint // the end of a stream is never wrapped
+		err = damaged(err)
+	}
+	return n, err
 }
