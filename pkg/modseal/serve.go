@@ -58,7 +58,7 @@ func Serve(ctx context.Context, dir string, listener net.Listener, o ServeOption
 // withoutMissing drops what olareg 0.2.1 says, when it closes, of repositories
 // that somebody asked for and that never were.
 func withoutMissing(err error) error {
-	joined, ok := err.(interface{ Unwrap() []error }) //nolint:errorlint // only a joined error is taken apart
+	joined, ok := err.(interface{ Unwrap() []error })
 	if !ok {
 		if errors.Is(err, types.ErrNotFound) {
 			return nil
