@@ -64,7 +64,7 @@ func (Digests) Ingest(ctx context.Context, b Blob) (ocispec.Descriptor, error) {
 func Copy(ctx context.Context, w io.Writer, r io.Reader, b Blob) (ocispec.Descriptor, error) {
 	h := digest.SHA256.Hash()
 	// One byte more than announced is asked for, to notice a file that grew.
-	src := &contextReader{ctx: ctx, r: io.LimitReader(r, b.Size+1)}
+	src := ContextReader(ctx, io.LimitReader(r, b.Size+1))
 	n, err := io.CopyBuffer(io.MultiWriter(h, onlyWriter{w}), src, make([]byte, copyBuffer))
 	if err != nil {
 		return ocispec.Descriptor{}, err
@@ -81,6 +81,10 @@ const copyBuffer = 256 << 10
 
 // onlyWriter hides ReadFrom, which would bypass the hash.
 type onlyWriter struct{ io.Writer }
+
+// ContextReader returns a reader of r that fails with the cause of ctx once ctx
+// is done, so that a copy of gigabytes can be interrupted.
+func ContextReader(ctx context.Context, r io.Reader) io.Reader { return &contextReader{ctx, r} }
 
 type contextReader struct {
 	ctx context.Context //nolint:containedctx // a reader lives as long as the call that made it

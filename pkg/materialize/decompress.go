@@ -12,6 +12,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/modseal/modseal/artifacttypes"
+	"github.com/modseal/modseal/pkg/ingest"
 	"github.com/modseal/modseal/pkg/internal/integrity"
 	"github.com/modseal/modseal/pkg/internal/limits"
 )
@@ -86,7 +87,7 @@ func (j *job) readDiffIDs(ctx context.Context) (map[digest.Digest]digest.Digest,
 		return nil, fmt.Errorf("model config: %w", err)
 	}
 	defer rc.Close()
-	raw, err := integrity.ReadAll(contextReader{ctx, rc}, config, limits.ConfigBytes, "model config")
+	raw, err := integrity.ReadAll(ingest.ContextReader(ctx, rc), config, limits.ConfigBytes, "model config")
 	if err != nil {
 		return nil, err
 	}

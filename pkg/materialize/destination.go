@@ -15,6 +15,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
+	"github.com/modseal/modseal/pkg/ingest"
 	"github.com/modseal/modseal/pkg/internal/integrity"
 )
 
@@ -101,24 +102,12 @@ func copyBytes(ctx context.Context, dst io.Writer, src io.Reader) error {
 	buf := buffers.Get().(*[copyBuffer]byte)
 	defer buffers.Put(buf)
 	// Both hide what they could copy by themselves, with another buffer.
-	_, err := io.CopyBuffer(struct{ io.Writer }{dst}, contextReader{ctx, src}, buf[:])
+	_, err := io.CopyBuffer(struct{ io.Writer }{dst}, ingest.ContextReader(ctx, src), buf[:])
 	return err
 }
 
 // buffers saves ten thousand small files from taking ten thousand buffers.
 var buffers = sync.Pool{New: func() any { return new([copyBuffer]byte) }}
-
-type contextReader struct {
-	ctx context.Context //nolint:containedctx // a reader lives as long as the call that made it
-	r   io.Reader
-}
-
-func (c contextReader) Read(p []byte) (int, error) {
-	if c.ctx.Err() != nil {
-		return 0, context.Cause(c.ctx)
-	}
-	return c.r.Read(p)
-}
 
 // checkEmpty makes sure that an empty file may be made without fetching it.
 func checkEmpty(f *file) error {

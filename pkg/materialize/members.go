@@ -10,6 +10,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/modseal/modseal/artifacttypes"
+	"github.com/modseal/modseal/pkg/ingest"
 	"github.com/modseal/modseal/pkg/internal/integrity"
 	"github.com/modseal/modseal/pkg/internal/limits"
 )
@@ -79,7 +80,7 @@ func (g *gathering) layer(ctx context.Context, src Source, l artifacttypes.Layer
 		return fmt.Errorf("%s: %w", name, err)
 	}
 	defer rc.Close()
-	blob := integrity.NewReader(contextReader{ctx, rc}, l.Descriptor, name)
+	blob := integrity.NewReader(ingest.ContextReader(ctx, rc), l.Descriptor, name)
 	err = g.list(ctx, l, blob)
 	if verdict := copyBytes(ctx, io.Discard, blob); verdict != nil {
 		return named(name, verdict)

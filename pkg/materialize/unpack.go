@@ -16,6 +16,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/modseal/modseal/artifacttypes"
+	"github.com/modseal/modseal/pkg/ingest"
 	"github.com/modseal/modseal/pkg/internal/integrity"
 	"github.com/modseal/modseal/pkg/internal/limits"
 )
@@ -58,7 +59,7 @@ func (u *unpacking) layer(ctx context.Context, l artifacttypes.Layer, i int) err
 		return fmt.Errorf("%s: %w", name, err)
 	}
 	defer rc.Close()
-	blob := integrity.NewReader(contextReader{ctx, u.j.counted(rc, name)}, l.Descriptor, name)
+	blob := integrity.NewReader(ingest.ContextReader(ctx, u.j.counted(rc, name)), l.Descriptor, name)
 	files, count, err := u.archive(ctx, l, blob)
 	// Whatever went wrong inside: when the layer is not the announced one, that
 	// is what is wrong. And the digest covers bytes that no reader asked for.

@@ -136,7 +136,7 @@ func (l *Layout) Push(ctx context.Context, expected ocispec.Descriptor, content 
 	defer t.discard()
 	src := integrity.NewReader(content, expected, expected.MediaType)
 	w := holes.NewWriter(t.file)
-	if _, err := io.CopyBuffer(w, contextReader{ctx, src}, make([]byte, copyBuffer)); err != nil {
+	if _, err := io.CopyBuffer(w, ingest.ContextReader(ctx, src), make([]byte, copyBuffer)); err != nil {
 		return err
 	}
 	if err := w.Finish(); err != nil {
@@ -270,15 +270,3 @@ func (l *Layout) syncBlobDirs() error {
 
 // copyBuffer is where SHA-256 and the page cache stop gaining from larger reads.
 const copyBuffer = 256 << 10
-
-type contextReader struct {
-	ctx context.Context //nolint:containedctx // a reader lives as long as the call that made it
-	r   io.Reader
-}
-
-func (c contextReader) Read(p []byte) (int, error) {
-	if c.ctx.Err() != nil {
-		return 0, context.Cause(c.ctx)
-	}
-	return c.r.Read(p)
-}

@@ -18,6 +18,7 @@ import (
 	"oras.land/oras-go/v2/errdef"
 
 	"github.com/modseal/modseal/artifacttypes"
+	"github.com/modseal/modseal/pkg/ingest"
 	"github.com/modseal/modseal/pkg/internal/integrity"
 )
 
@@ -98,7 +99,7 @@ func plain(d ocispec.Descriptor) ocispec.Descriptor {
 // pushManifest reads the manifest whole, since index.json depends on what is in
 // it, and stores it unless it is there undamaged.
 func (l *Layout) pushManifest(ctx context.Context, expected ocispec.Descriptor, content io.Reader) error {
-	raw, err := integrity.ReadAll(contextReader{ctx, content}, expected, artifacttypes.MaxManifestBytes, "manifest")
+	raw, err := integrity.ReadAll(ingest.ContextReader(ctx, content), expected, artifacttypes.MaxManifestBytes, "manifest")
 	if err != nil {
 		return err
 	}
