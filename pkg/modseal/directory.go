@@ -131,7 +131,24 @@ func (c *Client) VerifyDirectory(ctx context.Context, dir, signature string, d D
 	if err != nil {
 		return nil, err
 	}
+	report.Warnings = append(report.Warnings, uncovered(tree, signed.Method)...)
 	return &VerifyResult{Reference: target.String(), Verification: *report}, nil
+}
+
+// uncovered names the files that are there and that no signature of this method
+// can cover: shards have no entry for an empty file (OMS 1.0 §5), and even an
+// empty file can change what a program does.
+func uncovered(tree *source.Tree, method string) []string {
+	if method != statement.MethodShards {
+		return nil
+	}
+	var out []string
+	for i := range tree.Files {
+		if f := &tree.Files[i]; f.Size == 0 {
+			out = append(out, fmt.Sprintf("%q is empty, and so not covered by a signature of shards", f.Path))
+		}
+	}
+	return out
 }
 
 // directory decides by the rules: their OMS signers, how many must have signed,

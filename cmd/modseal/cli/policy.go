@@ -76,16 +76,22 @@ func (a *app) policyCheckCommand() *cobra.Command {
 	var o option.Output
 	var target string
 	cmd := &cobra.Command{
-		Use:   "check FILE",
+		Use:   "check [FILE]",
 		Short: "Read a policy strictly and say what is wrong or perhaps not meant",
+		Long: `Read the policy in FILE, or the default one, strictly, load its keys, and say what
+is wrong or perhaps not meant.`,
 		Example: `  modseal policy check policy.yaml
   modseal policy check policy.yaml --for registry.example.com/team/model`,
-		Args: exactArgs("FILE"),
+		Args: cobra.MaximumNArgs(1),
 	}
 	o.AddFlags(cmd.Flags())
 	cmd.Flags().StringVar(&target, "for", "", "say also which scope applies to this `TARGET`")
 	cmd.RunE = func(_ *cobra.Command, args []string) error {
-		res, err := modseal.CheckPolicy(args[0], target)
+		file := a.env.defaultPolicy()
+		if len(args) == 1 {
+			file = args[0]
+		}
+		res, err := modseal.CheckPolicy(file, target)
 		if err != nil {
 			return err
 		}
