@@ -29,7 +29,7 @@ func (a *app) signCommand() *cobra.Command {
 		Long: `Sign the model that TARGET names. Two bundles are attached to it: a signature on
 the manifest digest, which cosign and admission controllers understand, and an
 OMS signature on the files, which model_signing understands on the pulled
-directory. No layer is read. What the same key has signed before is not signed
+directory. No layer is read but tars of grouped small files. What the same key has signed before is not signed
 again.
 
 For a directory (or one file), the OMS bundle is written to the --signature file.`,

@@ -30,7 +30,8 @@ func (a *app) verifyCommand() *cobra.Command {
 		Use:   "verify TARGET",
 		Short: "Verify a model in a registry, a layout or a directory",
 		Long: `Verify the signatures of the model that TARGET names by key or policy. Of a
-registry or a layout only manifests and signatures are read, no layer.
+registry or a layout only manifests and signatures are read, and tars of grouped
+small files where a signature lists what is in them; no weights.
 
 For a directory (or one file), --signature names the OMS bundle that was made for
 it; every file is read and compared.`,
