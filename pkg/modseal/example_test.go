@@ -19,7 +19,7 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	defer os.RemoveAll(work)
+	defer func() { _ = os.RemoveAll(work) }()
 	model := filepath.Join(work, "model")
 	if err := os.Mkdir(model, 0o755); err != nil {
 		log.Fatal(err)
