@@ -118,7 +118,7 @@ func readFallback(ctx context.Context, t Source, subject ocispec.Descriptor) (*f
 	index, err := openFallback(ctx, t, subject)
 	var other *FallbackTagError
 	if errors.As(err, &other) {
-		return nil, nil //nolint:nilnil // no list
+		return nil, nil // no list
 	}
 	return index, err
 }
@@ -129,7 +129,7 @@ func openFallback(ctx context.Context, t Source, subject ocispec.Descriptor) (*f
 	tag := FallbackTag(subject.Digest)
 	desc, err := t.Resolve(ctx, tag)
 	if errors.Is(err, errdef.ErrNotFound) {
-		return nil, nil //nolint:nilnil // no list
+		return nil, nil // no list
 	}
 	if err != nil {
 		return nil, err
@@ -139,7 +139,7 @@ func openFallback(ctx context.Context, t Source, subject ocispec.Descriptor) (*f
 	}
 	raw, err := fetchAll(ctx, t, desc, "list of referrers "+tag)
 	if errors.Is(err, errdef.ErrNotFound) {
-		return nil, nil //nolint:nilnil // replaced or deleted since
+		return nil, nil // replaced or deleted since
 	}
 	if err != nil {
 		return nil, err

@@ -144,11 +144,11 @@ func entriesOf(subject ocispec.Descriptor, entries []ocispec.Descriptor) ([]ocis
 // count.
 func read(ctx context.Context, t Source, subject, entry ocispec.Descriptor) (*Node, error) {
 	if entry.MediaType != ocispec.MediaTypeImageManifest && entry.MediaType != ocispec.MediaTypeImageIndex {
-		return nil, nil //nolint:nilnil // no other type has a subject
+		return nil, nil // no other type has a subject
 	}
 	raw, err := fetchAll(ctx, t, entry, "referrer")
 	if errors.Is(err, errdef.ErrNotFound) {
-		return nil, nil //nolint:nilnil // listed, and deleted since
+		return nil, nil // listed, and deleted since
 	}
 	if err != nil {
 		return nil, err
@@ -158,7 +158,7 @@ func read(ctx context.Context, t Source, subject, entry ocispec.Descriptor) (*No
 		return nil, &ListingError{Referrer: entry.Digest, Announced: entry.MediaType, Err: err}
 	}
 	if of == nil || of.Digest != subject.Digest {
-		return nil, nil //nolint:nilnil // attached to something else
+		return nil, nil // attached to something else
 	}
 	return node, nil
 }

@@ -102,7 +102,7 @@ func (e environment) password() (string, bool) {
 func (e environment) sourceDate() (*time.Time, error) {
 	v := e.get(envSourceDate)
 	if v == "" {
-		return nil, nil //nolint:nilnil // no time is an answer
+		return nil, nil // no time is an answer
 	}
 	seconds, err := strconv.ParseInt(v, 10, 64)
 	if err != nil {

@@ -53,7 +53,7 @@ func (a *app) ask(prompt string) ([]byte, error) {
 	if !a.interactive() {
 		return nil, errNoTerminal
 	}
-	f := a.in.(*os.File) //nolint:forcetypeassert // interactive says so
+	f := a.in.(*os.File) // interactive says so
 	fmt.Fprint(a.err, prompt)
 	line, err := term.ReadPassword(int(f.Fd()))
 	fmt.Fprintln(a.err)

@@ -94,7 +94,7 @@ func (p *Pack) AddFlags(fs *pflag.FlagSet) {
 // Time returns the time that the flag asks for, or nil.
 func (p *Pack) Time() (*time.Time, error) {
 	if p.Created == "" {
-		return nil, nil //nolint:nilnil // no time is an answer
+		return nil, nil // no time is an answer
 	}
 	t, err := time.Parse(time.RFC3339, p.Created)
 	if err != nil {
