@@ -13,6 +13,7 @@ import (
 
 	"github.com/modseal/modseal/pkg/internal/limits"
 	"github.com/modseal/modseal/pkg/pack"
+	"github.com/modseal/modseal/pkg/remote"
 	"github.com/modseal/modseal/pkg/source"
 )
 
@@ -111,8 +112,8 @@ func (c *Client) Push(ctx context.Context, dir, target string, o PackOptions) (*
 func (l *location) previous(ctx context.Context, now string) (string, error) {
 	desc, err := l.Resolve(ctx, l.Reference)
 	switch {
-	case errors.Is(err, errdef.ErrNotFound):
-		return "", nil
+	case errors.Is(err, errdef.ErrNotFound), remote.IsUnauthorized(err):
+		return "", nil // not there, or not ours to see
 	case err != nil:
 		return "", fmt.Errorf("%s: %w", l.Target, err)
 	case desc.Digest.String() == now:
@@ -190,7 +191,8 @@ func seen(ctx context.Context, l *location) (bool, error) {
 		}
 		return nil
 	})
-	if errors.Is(err, errStop) || errors.Is(err, errdef.ErrNotFound) {
+	// Who may push and not list gets the answer of an empty repository.
+	if errors.Is(err, errStop) || errors.Is(err, errdef.ErrNotFound) || remote.IsUnauthorized(err) {
 		err = nil
 	}
 	return found, err
