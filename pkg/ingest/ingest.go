@@ -18,6 +18,16 @@ type Blob struct {
 	Name      string // what people call it: the path of a file in the model
 	MediaType string
 	Size      int64
+	// Identity tells these bytes from all others without reading them, over
+	// restarts of the process, for as long as nobody writes to where they come
+	// from; it is empty when nothing does. What was begun for an Identity may be
+	// continued for the same one.
+	Identity string
+	// Known is the digest that the bytes had when they were read last; it is empty
+	// when nobody remembers. An Ingester may look by it whether it holds the
+	// bytes already, and then reads none. Bytes that it reads are believed over
+	// it.
+	Known digest.Digest
 	// Open returns the bytes from their beginning. An Ingester opens once,
 	// reads once and closes; it opens again only when a registry broke the
 	// transfer or must know the digest before the first byte.

@@ -14,6 +14,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/modseal/modseal/pkg/fileid"
 	"github.com/modseal/modseal/pkg/internal/integrity"
 )
 
@@ -70,7 +71,7 @@ const rehashBelow = 64 << 20
 // checkAllStaged makes sure, before any file gets its name, that nobody wrote to
 // those that were waiting for the others.
 func (j *job) checkAllStaged(ctx context.Context) error {
-	time.Sleep(clockTick) // from here on a change shows
+	time.Sleep(fileid.ClockTick) // from here on a change shows
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.SetLimit(j.options.Concurrency)
 	for _, f := range j.plan.files {
@@ -97,7 +98,7 @@ func (j *job) checkStaged(ctx context.Context, f *file) error {
 	if !named.Mode().IsRegular() {
 		return j.tampered(f, "")
 	}
-	at, trusted := identify(named)
+	at, trusted := fileid.Of(named)
 	if trusted && f.size >= rehashBelow && at == f.stagedAt {
 		return nil
 	}
@@ -114,7 +115,7 @@ func (j *job) checkStaged(ctx context.Context, f *file) error {
 	if err != nil {
 		return err
 	}
-	if now, _ := identify(after); got != f.digest || now != at || !os.SameFile(named, after) {
+	if now, _ := fileid.Of(after); got != f.digest || now != at || !os.SameFile(named, after) {
 		return j.tampered(f, got)
 	}
 	f.stagedAt = at
@@ -145,7 +146,7 @@ func (j *job) place(ctx context.Context, f *file, dirs map[string]bool) error {
 	if err != nil {
 		return err
 	}
-	if at, _ := identify(info); at != f.stagedAt || !info.Mode().IsRegular() {
+	if at, _ := fileid.Of(info); at != f.stagedAt || !info.Mode().IsRegular() {
 		if err := j.checkStaged(ctx, f); err != nil {
 			return err
 		}

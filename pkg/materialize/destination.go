@@ -15,6 +15,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
+	"github.com/modseal/modseal/pkg/fileid"
 	"github.com/modseal/modseal/pkg/ingest"
 	"github.com/modseal/modseal/pkg/internal/integrity"
 )
@@ -52,14 +53,14 @@ func (j *job) lstat(p string) (info fs.FileInfo, blocked string, err error) {
 
 // hashed is the digest that a file had while it was as at says.
 type hashed struct {
-	at     fingerprint
+	at     fileid.ID
 	digest digest.Digest
 }
 
 // hash reads the file p, unless this call has done so and it has not changed
 // since.
 func (j *job) hash(ctx context.Context, p string, info fs.FileInfo, algorithm digest.Algorithm) (digest.Digest, error) {
-	at, _ := identify(info)
+	at, _ := fileid.Of(info)
 	if known, ok := j.hashes.Load(p); ok {
 		h := known.(hashed)
 		if h.at == at && h.digest.Algorithm() == algorithm {
@@ -79,7 +80,7 @@ func (j *job) hash(ctx context.Context, p string, info fs.FileInfo, algorithm di
 	if err != nil {
 		return "", err
 	}
-	if got, _ := identify(after); got != at {
+	if got, _ := fileid.Of(after); got != at {
 		return "", fmt.Errorf("%s: it changed while it was read; stop what writes to it", path.Join(j.dir, p))
 	}
 	j.hashes.Store(p, hashed{at: at, digest: d})

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/modseal/modseal/artifacttypes"
+	"github.com/modseal/modseal/pkg/fileid"
 	"github.com/modseal/modseal/pkg/internal/holes"
 	"github.com/modseal/modseal/pkg/internal/integrity"
 )
@@ -121,7 +122,7 @@ func (j *job) fetchBlob(ctx context.Context, b *blob) error {
 
 // download stages the bytes of desc under the name to, where nothing is that was
 // not compared with its digest.
-func (j *job) download(ctx context.Context, desc ocispec.Descriptor, what, to string, mode fs.FileMode) (at fingerprint, err error) {
+func (j *job) download(ctx context.Context, desc ocispec.Descriptor, what, to string, mode fs.FileMode) (at fileid.ID, err error) {
 	f, part, err := j.stage.create()
 	if err != nil {
 		return at, err
@@ -143,7 +144,7 @@ func (j *job) download(ctx context.Context, desc ocispec.Descriptor, what, to st
 
 // copyStaged stages the bytes of a staged layer once more. They are hashed
 // again, since nothing is renamed that was not.
-func (j *job) copyStaged(ctx context.Context, from string, desc ocispec.Descriptor, mode fs.FileMode) (name string, at fingerprint, err error) {
+func (j *job) copyStaged(ctx context.Context, from string, desc ocispec.Descriptor, mode fs.FileMode) (name string, at fileid.ID, err error) {
 	src, err := j.root.Open(from)
 	if err != nil {
 		return "", at, err

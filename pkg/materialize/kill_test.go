@@ -98,7 +98,9 @@ func pullAndDie(dir string) error {
 // killer kills the process when the first file is in place.
 type killer struct{}
 
+func (killer) Plan(int, int64)       {}
 func (killer) Start(string, int64)   {}
+func (killer) Reuse(string, int64)   {}
 func (killer) Advance(string, int64) {}
 func (killer) Finish(string, bool) {
 	_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)

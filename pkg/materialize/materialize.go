@@ -14,6 +14,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/modseal/modseal/artifacttypes"
+	"github.com/modseal/modseal/pkg/fileid"
 	"github.com/modseal/modseal/pkg/progress"
 	"github.com/modseal/modseal/pkg/verify"
 )
@@ -216,8 +217,8 @@ type file struct {
 
 	outcome Outcome
 	staged  string // name in the staging directory until it is committed
-	at      *fingerprint
+	at      *fileid.ID
 	// stagedAt is how the staged file looked when its bytes were the right ones.
-	stagedAt fingerprint
+	stagedAt fileid.ID
 	loose    bool // at must not be recorded: it may not notice the next change
 }

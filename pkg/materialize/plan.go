@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/modseal/modseal/artifacttypes"
+	"github.com/modseal/modseal/pkg/fileid"
 )
 
 // plan is what has to be done, decided before anything is changed.
@@ -240,9 +241,9 @@ func (j *job) inspect(ctx context.Context, f *file) error {
 	case info.IsDir():
 		return j.checkStaleDir(f.path)
 	}
-	at, trusted := identify(info)
+	at, trusted := fileid.Of(info)
 	known, recorded := j.record.files[f.path]
-	same := trusted && recorded && !j.options.Check && known.Digest == f.digest && known.fingerprint == at
+	same := trusted && recorded && !j.options.Check && known.Digest == f.digest && known.ID == at
 	if !same && (f.size < 0 || info.Size() == f.size) {
 		got, err := j.hash(ctx, f.path, info, f.digest.Algorithm())
 		if err != nil {
@@ -254,7 +255,7 @@ func (j *job) inspect(ctx context.Context, f *file) error {
 	case same && sameMode(info.Mode(), f.mode):
 		f.outcome, f.size, f.at = Reused, info.Size(), &at
 		// A change within the same tick of the clock would not show.
-		f.loose = !trusted || !settled(at)
+		f.loose = !trusted || !at.Settled()
 	case same || recorded && known.Digest == f.digest:
 		f.outcome = Repaired
 	case !recorded && !j.options.Overwrite:
@@ -348,7 +349,7 @@ func (j *job) unchanged(ctx context.Context, r recordFile) (bool, error) {
 	if err != nil || blocked != "" || info == nil || info.IsDir() {
 		return false, err
 	}
-	if at, trusted := identify(info); trusted && at == r.fingerprint {
+	if at, trusted := fileid.Of(info); trusted && at == r.ID {
 		return true, nil
 	}
 	if info.Size() != r.Size {

@@ -18,6 +18,8 @@ import (
 	"github.com/gofrs/flock"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/modseal/modseal/pkg/fileid"
 )
 
 // StagingName is the directory, below the destination and so on its file
@@ -172,15 +174,15 @@ const syncAtOnce = 1 << 20
 // written, gives it its mode and the name to, and takes care that it gets to the
 // disk. It returns how the file looks after all that: whoever writes to it later
 // changes that.
-func (s *staging) finish(f *os.File, from, to string, size int64, mode fs.FileMode) (fingerprint, error) {
+func (s *staging) finish(f *os.File, from, to string, size int64, mode fs.FileMode) (fileid.ID, error) {
 	at, err := s.complete(f, from, to, size, mode)
 	return at, errors.Join(err, f.Close())
 }
 
-func (s *staging) complete(f *os.File, from, to string, size int64, mode fs.FileMode) (fingerprint, error) {
+func (s *staging) complete(f *os.File, from, to string, size int64, mode fs.FileMode) (fileid.ID, error) {
 	if size >= syncAtOnce {
 		if err := f.Sync(); err != nil {
-			return fingerprint{}, err
+			return fileid.ID{}, err
 		}
 	} else {
 		s.mu.Lock()
@@ -189,27 +191,27 @@ func (s *staging) complete(f *os.File, from, to string, size int64, mode fs.File
 	}
 	if size >= rehashBelow {
 		// From here on another write gets another time than the last of ours.
-		time.Sleep(clockTick)
+		time.Sleep(fileid.ClockTick)
 	}
 	if err := f.Chmod(mode); err != nil {
-		return fingerprint{}, err
+		return fileid.ID{}, err
 	}
 	if from != to {
 		if err := s.root.Rename(from, to); err != nil {
-			return fingerprint{}, err
+			return fileid.ID{}, err
 		}
 	}
 	info, err := f.Stat()
 	if err != nil {
-		return fingerprint{}, err
+		return fileid.ID{}, err
 	}
-	at, _ := identify(info)
+	at, _ := fileid.Of(info)
 	return at, nil
 }
 
 // takeOver reports whether the layer is there from an earlier call, by its
 // bytes, and how the file looked when they were read.
-func (s *staging) takeOver(ctx context.Context, desc ocispec.Descriptor, mode fs.FileMode) (at fingerprint, there bool, err error) {
+func (s *staging) takeOver(ctx context.Context, desc ocispec.Descriptor, mode fs.FileMode) (at fileid.ID, there bool, err error) {
 	name := path.Join(StagingName, stagedName(desc.Digest))
 	if !s.has(desc) {
 		_ = s.root.RemoveAll(name)
@@ -227,7 +229,7 @@ func (s *staging) takeOver(ctx context.Context, desc ocispec.Descriptor, mode fs
 	if err != nil {
 		return at, false, err
 	}
-	at, _ = identify(info)
+	at, _ = fileid.Of(info)
 	got, err := hashFile(ctx, f, desc.Digest.Algorithm())
 	if err != nil {
 		return at, false, err

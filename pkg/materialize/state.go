@@ -12,6 +12,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/modseal/modseal/artifacttypes"
+	"github.com/modseal/modseal/pkg/fileid"
 	"github.com/modseal/modseal/pkg/internal/limits"
 )
 
@@ -39,27 +40,7 @@ type recordFile struct {
 	Mode   uint32        `json:"mode"`
 	// Layer is the tar layer that the file came from.
 	Layer digest.Digest `json:"layer,omitempty"`
-	fingerprint
-}
-
-// fingerprint is how the file system shows that a file was touched. The change
-// time cannot be set back by a program, as the modification time can.
-type fingerprint struct {
-	Size    int64  `json:"size"`
-	MtimeNs int64  `json:"mtimeNs"`
-	CtimeNs int64  `json:"ctimeNs"`
-	Inode   uint64 `json:"inode"`
-	Dev     uint64 `json:"dev"`
-}
-
-// clockTick is longer than the steps in which kernels stamp files: a file that
-// was touched less than this ago can be touched again without getting another
-// time.
-const clockTick = 25 * time.Millisecond
-
-// settled reports whether any later change of the file will show.
-func settled(at fingerprint) bool {
-	return time.Since(time.Unix(0, at.CtimeNs)) > clockTick
+	fileid.ID
 }
 
 // readRecord returns the record about dir; an empty one when there is none, or
@@ -103,7 +84,7 @@ func (j *job) saveRecord() error {
 		known[f.path] = true
 		entry := recordFile{Path: f.path, Digest: f.digest, Mode: uint32(f.mode.Perm()), Layer: f.layer}
 		if f.at != nil && !f.loose {
-			entry.fingerprint = *f.at
+			entry.ID = *f.at
 		}
 		entry.Size = f.size
 		r.Files = append(r.Files, entry)
@@ -170,7 +151,7 @@ func (j *job) finishPresent() {
 		}
 		if !waited && j.options.StateFile != "" {
 			// From here on a change gets another time than what is recorded.
-			time.Sleep(clockTick)
+			time.Sleep(fileid.ClockTick)
 			waited = true
 		}
 		f.loose = true
@@ -178,11 +159,11 @@ func (j *job) finishPresent() {
 		if err != nil || !info.Mode().IsRegular() {
 			continue
 		}
-		at, trusted := identify(info)
+		at, trusted := fileid.Of(info)
 		// at holds the time of the last write of the staged file: whoever wrote
 		// to it since changed that.
 		if trusted && f.at != nil && at.MtimeNs == f.at.MtimeNs && at.Size == f.size && at.Inode == f.at.Inode {
-			f.at, f.loose = &at, !settled(at)
+			f.at, f.loose = &at, !at.Settled()
 		}
 	}
 }

@@ -34,7 +34,7 @@ var rows = []struct {
 		"pkg/trust", "pkg/policy", "pkg/statement",
 	}},
 	{0, []string{
-		"artifacttypes", "pkg/modelfile", "pkg/ingest", "pkg/progress",
+		"artifacttypes", "pkg/modelfile", "pkg/ingest", "pkg/progress", "pkg/fileid",
 		"pkg/internal/limits", "pkg/internal/integrity", "pkg/internal/holes", "pkg/internal/yamlshape",
 	}},
 }

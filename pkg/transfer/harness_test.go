@@ -192,6 +192,10 @@ func newReporter() *reporter {
 	return &reporter{moved: map[string]int64{}, reused: map[string]bool{}, started: map[string]int64{}}
 }
 
+func (r *reporter) Plan(int, int64) {}
+
+func (r *reporter) Reuse(name string, n int64) { r.Advance(name, n) }
+
 func (r *reporter) Start(name string, size int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

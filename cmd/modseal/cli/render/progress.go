@@ -34,6 +34,12 @@ func NewProgress(w io.Writer, quiet, terminal bool) *Progress {
 	return p
 }
 
+// Plan implements progress.Reporter.
+func (p *Progress) Plan(int, int64) {}
+
+// Reuse implements progress.Reporter.
+func (p *Progress) Reuse(name string, n int64) { p.Advance(name, n) }
+
 // Start implements progress.Reporter.
 func (p *Progress) Start(name string, size int64) {
 	p.mu.Lock()

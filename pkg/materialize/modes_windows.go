@@ -1,0 +1,3 @@
+package materialize
+
+const modesMatter = false
