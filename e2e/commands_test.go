@@ -34,6 +34,7 @@ var commands = map[string]func(ts *testscript.TestScript, neg bool, args []strin
 	"exits":     exits,
 	"maxrss":    maxrss,
 	"interrupt": interrupt,
+	"sigkill":   sigkill,
 	"serve":     serve,
 	// registries
 	"registry": startRegistry,

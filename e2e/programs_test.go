@@ -97,16 +97,44 @@ func realProgram(ts *testscript.TestScript, name string) string {
 func interrupt(ts *testscript.TestScript, neg bool, args []string) {
 	const text = "interrupt NAME up|down BYTES CODE COMMAND ARG…"
 	usage(ts, len(args) >= 5, neg, text)
-	r := named(ts, args[0])
-	direction := registrytest.Direction(args[1])
-	usage(ts, direction == registrytest.Up || direction == registrytest.Down, false, text)
 	want, err := strconv.Atoi(args[3])
 	ts.Check(err)
-	reached := r.StopAfter(direction, parseSize(ts, args[2]))
+	ended := signalAfter(ts, text, args[:3], syscall.SIGINT, "interrupted", args[4:])
+	if got := exitCode(ts, ended); got != want {
+		ts.Fatalf("exit code %d, not %d", got, want)
+	}
+}
+
+// sigkill NAME up|down BYTES COMMAND ARG… is interrupt with SIGKILL, of which the
+// command dies without a chance to clean up. Its output is in the files
+// killed.out and killed.err.
+func sigkill(ts *testscript.TestScript, neg bool, args []string) {
+	const text = "sigkill NAME up|down BYTES COMMAND ARG…"
+	usage(ts, len(args) >= 4, neg, text)
+	ended := signalAfter(ts, text, args[:3], syscall.SIGKILL, "killed", args[3:])
+	var exit *exec.ExitError
+	if !errors.As(ended, &exit) {
+		ts.Fatalf("it ended with %v, not by SIGKILL", ended)
+	}
+	if status, ok := exit.Sys().(syscall.WaitStatus); !ok || status.Signal() != syscall.SIGKILL {
+		ts.Fatalf("it ended with %v, not by SIGKILL", ended)
+	}
+}
+
+// signalAfter starts a command, sends it a signal once the bytes that when
+// names (NAME up|down BYTES) have passed a registry, and returns how it ended.
+// The registry holds back all further bytes until then, so that the command
+// cannot end before the signal reaches it. Its output goes to the files
+// out.out and out.err.
+func signalAfter(ts *testscript.TestScript, text string, when []string, sig syscall.Signal, out string, command []string) error {
+	r := named(ts, when[0])
+	direction := registrytest.Direction(when[1])
+	usage(ts, direction == registrytest.Up || direction == registrytest.Down, false, text)
+	reached := r.StopAfter(direction, parseSize(ts, when[2]))
 	defer r.Continue()
 
 	var stdout, stderr bytes.Buffer
-	cmd := exec.Command(realProgram(ts, args[4]), args[5:]...)
+	cmd := exec.Command(realProgram(ts, command[0]), command[1:]...)
 	cmd.Dir, cmd.Env = ts.MkAbs("."), environment(ts)
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	ts.Check(cmd.Start())
@@ -114,25 +142,26 @@ func interrupt(ts *testscript.TestScript, neg bool, args []string) {
 	go func() { done <- cmd.Wait() }()
 	select {
 	case <-reached:
-		ts.Check(cmd.Process.Signal(os.Interrupt))
+		ts.Check(cmd.Process.Signal(sig))
 	case err := <-done:
-		ts.Fatalf("it ended before %s bytes went %s: %v\n%s", args[2], args[1], err, stderr.Bytes())
+		ts.Fatalf("it ended before %s bytes went %s: %v\n%s", when[2], when[1], err, stderr.Bytes())
 	case <-time.After(time.Minute):
 		_ = cmd.Process.Kill()
-		ts.Fatalf("within a minute no %s bytes went %s", args[2], args[1])
+		<-done
+		ts.Fatalf("within a minute no %s bytes went %s\n%s", when[2], when[1], stderr.Bytes())
 	}
+	var ended error
 	select {
-	case err = <-done:
+	case ended = <-done:
 	case <-time.After(20 * time.Second):
 		_ = cmd.Process.Kill()
-		ts.Fatalf("it does not end after an interrupt\n%s", stderr.Bytes())
+		<-done
+		ts.Fatalf("it does not end after %v\n%s", sig, stderr.Bytes())
 	}
 	ts.Logf("%s%s", stdout.Bytes(), stderr.Bytes())
-	ts.Check(os.WriteFile(ts.MkAbs("interrupted.out"), stdout.Bytes(), 0o644))
-	ts.Check(os.WriteFile(ts.MkAbs("interrupted.err"), stderr.Bytes(), 0o644))
-	if got := exitCode(ts, err); got != want {
-		ts.Fatalf("exit code %d, not %d", got, want)
-	}
+	ts.Check(os.WriteFile(ts.MkAbs(out+".out"), stdout.Bytes(), 0o644))
+	ts.Check(os.WriteFile(ts.MkAbs(out+".err"), stderr.Bytes(), 0o644))
+	return ended
 }
 
 // environment of the script for a program that is not started by Exec.
