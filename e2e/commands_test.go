@@ -4,9 +4,9 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"flag"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -39,6 +39,7 @@ var commands = map[string]func(ts *testscript.TestScript, neg bool, args []strin
 	// registries
 	"registry": startRegistry,
 	"requests": requests,
+	"sequence": sequence,
 	"fault":    setFault,
 	"heal":     heal,
 	// artifacts
@@ -72,19 +73,14 @@ func usage(ts *testscript.TestScript, ok bool, neg bool, text string) {
 	}
 }
 
-// registry [-user U -password P] NAME KIND
+// registry [-token] [-user U -password P] NAME KIND
 func startRegistry(ts *testscript.TestScript, neg bool, args []string) {
-	var user, password string
-	for len(args) > 1 && strings.HasPrefix(args[0], "-") {
-		switch args[0] {
-		case "-user":
-			user = args[1]
-		case "-password":
-			password = args[1]
-		}
-		args = args[2:]
-	}
-	usage(ts, len(args) == 2, neg, "registry [-user U -password P] NAME KIND")
+	flags := flag.NewFlagSet("registry", flag.ContinueOnError)
+	user, password := flags.String("user", "", ""), flags.String("password", "", "")
+	token := flags.Bool("token", false, "")
+	ts.Check(flags.Parse(args))
+	args = flags.Args()
+	usage(ts, len(args) == 2, neg, "registry [-token] [-user U -password P] NAME KIND")
 	name, kind := args[0], registrytest.Kind(args[1])
 	if why := kind.Missing(); why != "" {
 		ts.Fatalf("%s", why)
@@ -97,12 +93,16 @@ func startRegistry(ts *testscript.TestScript, neg bool, args []string) {
 		}
 	})
 	s := stateOf(ts)
-	if user != "" {
-		r.RequirePassword(user, password)
+	if *user != "" {
+		if *token {
+			r.RequireToken(*user, *password)
+		} else {
+			r.RequirePassword(*user, *password)
+		}
 		if s.passwords == nil {
 			s.passwords = map[string][2]string{}
 		}
-		s.passwords[r.Host] = [2]string{user, password}
+		s.passwords[r.Host] = [2]string{*user, *password}
 	}
 	s.registries[name] = r
 	ts.Setenv(name, r.Host)
@@ -128,8 +128,12 @@ func requests(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Logf("%s", strings.Join(r.Log(), "\n"))
 	case len(args) == 4:
 		got := r.Count(args[1])
-		want, err := strconv.ParseInt(args[3], 10, 64)
-		ts.Check(err)
+		if args[1] == "open-sessions" {
+			n, err := r.OpenSessions()
+			ts.Check(err)
+			got = int64(n)
+		}
+		want := parseSize(ts, args[3])
 		ok := map[string]bool{"==": got == want, "!=": got != want, "<=": got <= want, ">=": got >= want}
 		holds, known := ok[args[2]]
 		usage(ts, known, false, text)
@@ -139,63 +143,6 @@ func requests(ts *testscript.TestScript, neg bool, args []string) {
 	default:
 		usage(ts, false, false, text)
 	}
-}
-
-// fault NAME KIND ARG… ; see README.md
-func setFault(ts *testscript.TestScript, neg bool, args []string) {
-	usage(ts, len(args) >= 3, neg, "fault NAME FAULT ARG… (README.md lists the faults)")
-	r, name, args := named(ts, args[0]), args[1], args[2:]
-	arg := func(i int) string {
-		if i >= len(args) {
-			ts.Fatalf("fault %s: argument %d is missing", name, i+1)
-		}
-		return args[i]
-	}
-	number := func(i int) int64 {
-		n, err := strconv.ParseInt(arg(i), 10, 64)
-		ts.Check(err)
-		return n
-	}
-	switch name {
-	case "flip":
-		r.FlipByte(parseDigest(ts, arg(0)), number(1))
-	case "resize":
-		r.Resize(parseDigest(ts, arg(0)), number(1))
-	case "cut":
-		r.Cut(parseDigest(ts, arg(0)), number(1), int(number(2)))
-	case "cut-upload":
-		r.CutUpload(number(0), int(number(1)))
-	case "move-tag":
-		r.MoveTag(arg(0), arg(1), parseDigest(ts, arg(2)))
-	case "status":
-		path, err := regexp.Compile(arg(1))
-		ts.Check(err)
-		retryAfter := ""
-		if len(args) > 4 {
-			retryAfter = args[4]
-		}
-		r.Status(arg(0), path, int(number(2)), int(number(3)), retryAfter)
-	case "many-referrers":
-		r.ManyReferrers(parseDigest(ts, arg(0)), int(number(1)), int(number(2)))
-	case "lie-referrers":
-		lie, err := registrytest.ParseLie(arg(1))
-		ts.Check(err)
-		r.LieAboutReferrers(parseDigest(ts, arg(0)), lie)
-	case "add-referrer":
-		// SUBJECT REFERENCE: the manifest REFERENCE is listed as a referrer of SUBJECT
-		_, desc, _ := manifestOf(ts, arg(1))
-		r.AddReferrer(parseDigest(ts, arg(0)), desc)
-	default:
-		ts.Fatalf("there is no fault %q", name)
-	}
-}
-
-// heal NAME
-func heal(ts *testscript.TestScript, neg bool, args []string) {
-	usage(ts, len(args) == 1, neg, "heal NAME")
-	r := named(ts, args[0])
-	r.Heal()
-	r.Continue()
 }
 
 func parseDigest(ts *testscript.TestScript, s string) digest.Digest {

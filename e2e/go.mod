@@ -4,6 +4,7 @@ go 1.26.0
 
 require (
 	github.com/distribution/distribution/v3 v3.1.2
+	github.com/google/go-cmp v0.7.0
 	github.com/modseal/modseal v0.0.0
 	github.com/olareg/olareg v0.2.1
 	github.com/opencontainers/go-digest v1.0.0
@@ -81,6 +82,8 @@ require (
 	github.com/modelpack/model-spec v0.0.7 // indirect
 	github.com/munnerz/goautoneg v0.0.0-20191010083416-a7dc8b61c822 // indirect
 	github.com/oklog/ulid/v2 v2.1.1 // indirect
+	github.com/opencontainers/distribution-spec/conformance v0.0.0-20260831232431-97274622c111 // indirect
+	github.com/opencontainers/distribution-spec/specs-go v0.0.0-20240926185104-8376368dd8aa // indirect
 	github.com/pkg/browser v0.0.0-20240102092130-5ac0b6a4141c // indirect
 	github.com/pkg/errors v0.9.1 // indirect
 	github.com/prometheus/client_golang v1.23.2 // indirect
@@ -153,3 +156,5 @@ require (
 )
 
 replace github.com/modseal/modseal => ..
+
+tool github.com/opencontainers/distribution-spec/conformance

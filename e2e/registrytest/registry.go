@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -73,12 +74,14 @@ type Registry struct {
 
 // Start starts a registry that stores below dir.
 func Start(kind Kind, dir string) (*Registry, error) {
-	handler, stop, err := start(kind, dir)
+	handler, stop, err := Handler(kind, dir)
 	if err != nil {
 		return nil, fmt.Errorf("registry of kind %s: %w", kind, err)
 	}
 	front := newFront(handler)
-	server := httptest.NewServer(front)
+	server := httptest.NewUnstartedServer(front)
+	server.Listener = slowListener{Listener: server.Listener, front: front}
+	server.Start()
 	return &Registry{
 		Front: front, Host: strings.TrimPrefix(server.URL, "http://"), Dir: dir,
 		server: server, stop: stop,
@@ -90,10 +93,35 @@ func (r *Registry) Close() error {
 	r.release()
 	r.server.CloseClientConnections()
 	r.server.Close()
+	r.closeElsewhere()
 	return r.stop()
 }
 
-func start(kind Kind, dir string) (http.Handler, func() error, error) {
+// OpenSessions is how many uploads the registry keeps that have not ended.
+func (r *Registry) OpenSessions() (int, error) {
+	r.settle()
+	open := 0
+	err := filepath.WalkDir(r.Dir, func(path string, d fs.DirEntry, err error) error {
+		switch {
+		case errors.Is(err, fs.ErrNotExist): // it ended a moment ago
+			return nil
+		case err != nil:
+			return err
+		case filepath.Base(filepath.Dir(path)) != "_uploads":
+			return nil
+		}
+		open++
+		if d.IsDir() {
+			return fs.SkipDir
+		}
+		return nil
+	})
+	return open, err
+}
+
+// Handler is a registry that stores below dir, with no front before it; stop ends
+// it.
+func Handler(kind Kind, dir string) (handler http.Handler, stop func() error, err error) {
 	switch kind {
 	case Olareg, OlaregNoReferrers:
 		s := olareg.New(olaregConfig(dir, kind == Olareg))

@@ -54,7 +54,7 @@ func TestFront(t *testing.T) {
 
 			flipped := bytes.Clone(content)
 			flipped[1234] ^= 1
-			r.FlipByte(desc.Digest, 1234)
+			r.FlipByte(desc.Digest, 1234, 0, false)
 			if got := fetch(t, repo, desc); !bytes.Equal(got, flipped) {
 				t.Error("FlipByte changes more, or less, than that byte")
 			}
