@@ -41,6 +41,24 @@ const (
 	// bundles. Larger ones go through the upload engine.
 	PushBytes = 32 << 20
 
+	// MirrorBytes bounds a blob that is read from a mirror into memory, to be
+	// checked before a byte of it is handed on. Larger ones go through the
+	// download engine.
+	MirrorBytes = 32 << 20
+	// HostsBytes bounds a hosts.toml; the longest known have 2 KiB.
+	HostsBytes = 64 << 10
+	// HostsLevels bounds the dots and braces of a hosts.toml: each may open a
+	// level, and the time to parse grows with their square, to 0.1 s for so many.
+	HostsLevels = 500
+	// HostsPEMBytes bounds a file of certificates or keys that a hosts.toml
+	// names: the authorities of a whole system have 250 KiB.
+	HostsPEMBytes = 2 << 20
+	// HostsFiles bounds the files that one host names.
+	HostsFiles = 64
+	// Mirrors bounds the mirrors of one registry: all of them may be asked for
+	// each blob.
+	Mirrors = 16
+
 	// LayoutIndexBytes bounds the index.json of an OCI layout on disk, which is
 	// no manifest of a registry: it lists every artifact of the layout.
 	LayoutIndexBytes = 64 << 20
