@@ -4,9 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -15,7 +15,7 @@ import (
 	orasremote "oras.land/oras-go/v2/registry/remote"
 	"oras.land/oras-go/v2/registry/remote/auth"
 
-	"github.com/modseal/modseal/pkg/internal/limits"
+	"github.com/modseal/modseal/pkg/remote/certsd"
 )
 
 // Options say how registries are reached. The zero value reaches them over
@@ -43,22 +43,31 @@ type Options struct {
 	// Stall is how long the body of an answer may stand still before it counts
 	// as broken; 60 s when zero.
 	Stall time.Duration
+	// HostsDir is a directory like containerd's certs.d, which says where the
+	// content of registries can be had, and how hosts are reached; empty means
+	// that every registry is asked itself.
+	HostsDir string
 	// Transport replaces the connections to registries, for tests.
 	Transport http.RoundTripper
 }
 
-// Client reaches registries. Its connections and tokens are shared by all its
-// repositories. It is safe for concurrent use.
+// Client reaches registries. Its connections are shared by all its
+// repositories, and its tokens by those on the same host. It is safe for
+// concurrent use.
 type Client struct {
-	plainHTTP bool
-	loopback  bool // plain HTTP for loopback hosts
-	retryFor  time.Duration
-	meta      *auth.Client // small requests, with retries
-	blob      *auth.Client // bodies of blobs, without
-	idle      []interface{ CloseIdleConnections() }
-	hosts     hosts
-	profiles  sync.Map // host → *Profile
-	secrets   *secrets
+	o        Options // with defaults in place
+	loopback bool    // plain HTTP for loopback hosts
+	retryFor time.Duration
+	meta     *auth.Client // small requests, with retries
+	blob     *auth.Client // bodies of blobs, without
+	hosts    hosts
+	profiles sync.Map // host → *Profile
+	secrets  *secrets
+	warnings warnings
+
+	mu     sync.Mutex
+	idle   []interface{ CloseIdleConnections() }
+	routes map[string]*route // by the name of the registry
 }
 
 // Profile is what was learned about a registry's uploads while using it. It is
@@ -69,53 +78,48 @@ type Profile struct {
 	RefusesStream atomic.Bool
 }
 
-// NewClient returns a Client. It reads the files that o names.
+// NewClient returns a Client. It reads the files that o names; what
+// o.HostsDir holds is read when a registry is first used.
 func NewClient(o Options) (*Client, error) {
 	c := &Client{
-		plainHTTP: o.PlainHTTP,
-		loopback:  o.CAFile == "" && o.ClientCert == "" && !o.Insecure,
-		retryFor:  o.RetryFor,
-		secrets:   &secrets{},
+		loopback: o.CAFile == "" && o.ClientCert == "" && !o.Insecure,
+		retryFor: o.RetryFor,
+		secrets:  &secrets{},
+		routes:   map[string]*route{},
 	}
 	if c.retryFor == 0 {
 		c.retryFor = defaultRetryFor
 	}
-	metaTransport, blobTransport := o.Transport, o.Transport
-	if o.Transport == nil {
-		tlsConfig, err := newTLSConfig(o)
-		if err != nil {
-			return nil, err
-		}
-		meta, blob := newTransports(o, tlsConfig)
-		metaTransport, blobTransport = meta, blob
-		c.idle = append(c.idle, meta, blob)
-	}
 	if o.Stall <= 0 {
 		o.Stall = defaultStall
 	}
-	metaTransport = &watchTransport{base: metaTransport, stall: o.Stall}
-	blobTransport = &watchTransport{base: blobTransport, stall: o.Stall}
-	userAgent := o.UserAgent
-	if userAgent == "" {
-		userAgent = "modseal"
+	if o.UserAgent == "" {
+		o.UserAgent = "modseal"
 	}
-	cache := auth.NewCache()
-	newAuth := func(t http.RoundTripper) *auth.Client {
-		return &auth.Client{
-			Client:     &http.Client{Transport: t, CheckRedirect: checkRedirect},
-			Header:     http.Header{"User-Agent": {userAgent}},
-			Credential: c.secrets.remember(o.Credential),
-			Cache:      cache,
-			ClientID:   "modseal",
+	c.o = o
+	if o.HostsDir != "" {
+		switch info, err := os.Stat(o.HostsDir); {
+		case err != nil:
+			return nil, fmt.Errorf("registry hosts: %w", err)
+		case !info.IsDir():
+			return nil, fmt.Errorf("registry hosts: %s is no directory", o.HostsDir)
 		}
 	}
-	c.meta = newAuth(&retryTransport{base: metaTransport, client: c})
-	c.blob = newAuth(blobTransport)
+	way := connection{proxy: o.Proxy, credential: o.Credential, retry: true}
+	if o.Transport == nil {
+		var err error
+		if way.tls, err = newTLSConfig(o); err != nil {
+			return nil, err
+		}
+	}
+	c.meta, c.blob = c.connect(way)
 	return c, nil
 }
 
 // Close closes the connections that are idle.
 func (c *Client) Close() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	for _, t := range c.idle {
 		t.CloseIdleConnections()
 	}
@@ -131,21 +135,13 @@ func (c *Client) Repository(ref registry.Reference) (*Repository, error) {
 		return nil, err
 	}
 	ref.Reference = ""
-	o := &orasremote.Repository{
-		Client:               c.meta,
-		Reference:            ref,
-		PlainHTTP:            c.isPlain(ref.Host()),
-		MaxMetadataBytes:     limits.ListingBytes,
-		TagListMaxPages:      limits.TagPages,
-		ReferrerListMaxPages: limits.ReferrerPages,
-		SkipReferrersGC:      true,
-	}
-	// oras-go would maintain the fallback tag itself, and lose entries of
-	// others while doing so (registries.md §4.2); package referrer does it.
-	if err := o.SetReferrersCapability(true); err != nil {
+	way, err := c.route(ref.Registry, ref.Host())
+	if err != nil {
 		return nil, err
 	}
-	return &Repository{client: c, ref: ref, oras: o}, nil
+	r := &Repository{client: c, ref: ref, route: way}
+	r.oras, err = r.orasAt(way.home)
+	return r, err
 }
 
 // Ping asks the registry host whether it takes the credentials of c.
@@ -154,29 +150,17 @@ func (c *Client) Ping(ctx context.Context, host string) error {
 	if err != nil {
 		return err
 	}
-	reg.Client = c.meta
-	reg.PlainHTTP = c.isPlain(reg.Reference.Host())
+	way, err := c.route(host, reg.Reference.Host())
+	if err != nil {
+		return err
+	}
+	reg.Client = way.home.meta
+	reg.PlainHTTP = way.home.root.Scheme == "http"
 	return c.explain(ctx, host, "", "access", reg.Ping(ctx))
 }
 
 func (c *Client) isPlain(host string) bool {
-	return c.plainHTTP || c.loopback && isLoopback(host)
-}
-
-// isLoopback holds for hosts that no packet leaves the machine for.
-func isLoopback(host string) bool {
-	name := host
-	if h, _, err := net.SplitHostPort(host); err == nil {
-		name = h
-	}
-	if name == "localhost" {
-		return true
-	}
-	if len(name) > 2 && name[0] == '[' && name[len(name)-1] == ']' {
-		name = name[1 : len(name)-1]
-	}
-	ip := net.ParseIP(name)
-	return ip != nil && ip.IsLoopback()
+	return c.o.PlainHTTP || c.loopback && certsd.IsLoopback(host)
 }
 
 const maxRedirects = 10

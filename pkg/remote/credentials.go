@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"fmt"
+	"net/http"
 	"strings"
 	"sync"
 
@@ -94,21 +95,42 @@ func (s *secrets) remember(find auth.CredentialFunc) auth.CredentialFunc {
 		if err != nil {
 			return auth.EmptyCredential, err
 		}
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		if s.texts == nil {
-			s.texts = map[string]bool{}
-		}
 		basic := ""
 		if cred.Password != "" {
 			basic = base64.StdEncoding.EncodeToString([]byte(cred.Username + ":" + cred.Password))
 		}
-		for _, text := range []string{cred.Password, cred.RefreshToken, cred.AccessToken, basic} {
-			if len(text) >= shortestSecret {
-				s.texts[text] = true
+		s.add(cred.Password, cred.RefreshToken, cred.AccessToken, basic)
+		return cred, nil
+	}
+}
+
+// addHeader remembers the values of headers that are there to prove something.
+func (s *secrets) addHeader(h http.Header) {
+	for name, values := range h {
+		name = strings.ToLower(name)
+		for _, word := range []string{"auth", "cookie", "key", "secret", "token"} {
+			if !strings.Contains(name, word) {
+				continue
+			}
+			for _, v := range values {
+				s.add(v)
+				_, token, _ := strings.Cut(v, " ")
+				s.add(token) // of Bearer TOKEN
 			}
 		}
-		return cred, nil
+	}
+}
+
+func (s *secrets) add(texts ...string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.texts == nil {
+		s.texts = map[string]bool{}
+	}
+	for _, text := range texts {
+		if len(text) >= shortestSecret {
+			s.texts[text] = true
+		}
 	}
 }
 

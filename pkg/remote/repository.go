@@ -2,8 +2,8 @@ package remote
 
 import (
 	"bytes"
+	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"mime"
@@ -12,7 +12,6 @@ import (
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-	"oras.land/oras-go/v2/errdef"
 	"oras.land/oras-go/v2/registry"
 	orasremote "oras.land/oras-go/v2/registry/remote"
 	"oras.land/oras-go/v2/registry/remote/auth"
@@ -20,6 +19,7 @@ import (
 	"github.com/modseal/modseal/artifacttypes"
 	"github.com/modseal/modseal/pkg/internal/integrity"
 	"github.com/modseal/modseal/pkg/internal/limits"
+	"github.com/modseal/modseal/pkg/remote/certsd"
 )
 
 // Media types of Docker manifests, which registries also hold.
@@ -38,7 +38,9 @@ var acceptManifests = []string{
 type Repository struct {
 	client *Client
 	ref    registry.Reference // without tag or digest
-	oras   *orasremote.Repository
+	route  *route
+	direct bool                   // no mirrors
+	oras   *orasremote.Repository // of the registry itself
 }
 
 // Reference returns the registry and the repository, without tag or digest.
@@ -51,65 +53,61 @@ func (r *Repository) Profile() *Profile {
 }
 
 // URL returns the address of something in the repository: URL("blobs", d).
-func (r *Repository) URL(path ...string) *url.URL {
-	u := &url.URL{Scheme: "https", Host: r.ref.Host(), Path: "/v2/" + r.ref.Repository}
-	if r.client.isPlain(r.ref.Host()) {
-		u.Scheme = "http"
-	}
-	for _, p := range path {
-		u.Path += "/" + p
-	}
-	return u
+func (r *Repository) URL(path ...string) *url.URL { return r.route.home.url(r.ref.Repository, path...) }
+
+// Direct returns the repository without its mirrors: for what is written to,
+// whose state must not be that of a cache.
+func (r *Repository) Direct() *Repository {
+	direct := *r
+	direct.direct = true
+	return &direct
 }
 
-// Do sends req with the credentials for the repository, and no more than once:
-// a broken transfer is for the engine to continue. Bodies go over HTTP/1.1.
-// The error is that of net/http; see [Repository.Explain] and [ResponseError].
+// Do sends req to the registry itself with the credentials for the repository,
+// and no more than once: a broken transfer is for the engine to continue. Bodies
+// go over HTTP/1.1. The error is that of net/http; see [Repository.Explain] and
+// [ResponseError].
 func (r *Repository) Do(req *http.Request) (*http.Response, error) {
-	resp, err := r.client.blob.Do(r.scoped(req))
-	if err == nil {
-		r.client.markReached(r.ref.Host())
-	}
-	return resp, err
+	return r.doAt(r.route.home, r.route.home.blob, req)
 }
 
 // do is Do for small requests, with retries.
 func (r *Repository) do(req *http.Request) (*http.Response, error) {
-	return r.client.meta.Do(r.scoped(req))
+	return r.doAt(r.route.home, r.route.home.meta, req)
 }
 
-func (r *Repository) scoped(req *http.Request) *http.Request {
-	actions := []string{auth.ActionPull}
+// doAt sends req to s and remembers how s answered.
+func (r *Repository) doAt(s *site, client *auth.Client, req *http.Request) (*http.Response, error) {
 	if req.Method != http.MethodGet && req.Method != http.MethodHead {
-		actions = append(actions, auth.ActionPush)
+		if err := r.mayPush(s); err != nil {
+			return nil, err
+		}
 	}
-	return req.WithContext(auth.AppendRepositoryScope(req.Context(), r.ref, actions...))
+	resp, err := client.Do(s.scoped(req, r.ref.Repository))
+	switch {
+	case err == nil:
+		r.client.answered(s, resp.StatusCode)
+	case req.Context().Err() == nil:
+		r.client.failed(s, err)
+	}
+	return resp, err
 }
 
-// Resolve returns the descriptor of the manifest that a tag or digest names.
-// Its digest comes from the registry: the bytes must be checked against it.
-func (r *Repository) Resolve(ctx context.Context, reference string) (ocispec.Descriptor, error) {
-	desc, err := r.oras.Resolve(ctx, reference)
-	if err != nil && ctx.Err() == nil && (StatusCode(err) == http.StatusMethodNotAllowed ||
-		StatusCode(err) == 0 && !errors.Is(err, errdef.ErrNotFound) && !errors.Is(err, errdef.ErrInvalidReference) && !IsTransport(err)) {
-		// The registry knows no HEAD, or left the digest or the length out.
-		desc, err = r.resolveByGet(ctx, reference)
+// mayPush refuses what a hosts.toml does not let the registry be asked for.
+func (r *Repository) mayPush(s *site) error {
+	if s.mirror || !s.can.Has(certsd.Push) {
+		return fmt.Errorf(`%s does not give %s the capability "push"`, r.route.file, s.root.Host)
 	}
-	if err == nil {
-		err = artifacttypes.ValidateDescriptor(desc)
-	}
-	if err != nil {
-		return ocispec.Descriptor{}, r.Explain(ctx, "resolve "+reference, err)
-	}
-	return desc, nil
+	return nil
 }
 
-func (r *Repository) resolveByGet(ctx context.Context, reference string) (ocispec.Descriptor, error) {
+// resolveByGet reads the manifest and describes what was read.
+func (r *Repository) resolveByGet(ctx context.Context, s *site, reference string) (ocispec.Descriptor, error) {
 	ref, err := r.oras.ParseReference(reference)
 	if err != nil {
 		return ocispec.Descriptor{}, err
 	}
-	resp, err := r.send(ctx, http.MethodGet, r.URL("manifests", ref.Reference), acceptManifests)
+	resp, err := r.send(ctx, s, http.MethodGet, s.url(r.ref.Repository, "manifests", ref.Reference), acceptManifests)
 	if err != nil {
 		return ocispec.Descriptor{}, err
 	}
@@ -135,28 +133,9 @@ func (r *Repository) resolveByGet(ctx context.Context, reference string) (ocispe
 	return ocispec.Descriptor{MediaType: mediaType, Digest: algorithm.FromBytes(raw), Size: int64(len(raw))}, nil
 }
 
-// Fetch returns the bytes of a manifest or a blob. They are not checked, but
-// never more than one byte longer than target says.
-func (r *Repository) Fetch(ctx context.Context, target ocispec.Descriptor) (io.ReadCloser, error) {
-	op := "fetch " + target.Digest.String()
-	if err := artifacttypes.ValidateDescriptor(target); err != nil {
-		return nil, r.Explain(ctx, op, err)
-	}
-	u, accept := r.URL("blobs", target.Digest.String()), []string(nil)
-	if IsManifest(target.MediaType) {
-		// The announced type first: some registries convert to it. The others as
-		// well, so that a wrong announcement shows in the bytes.
-		u, accept = r.URL("manifests", target.Digest.String()), append([]string{target.MediaType}, acceptManifests...)
-	}
-	resp, err := r.send(ctx, http.MethodGet, u, accept) //nolint:bodyclose // the reader that is returned closes it
-	if err != nil {
-		return nil, r.Explain(ctx, op, err)
-	}
-	return &body{ctx: ctx, repo: r, op: op, r: io.LimitReader(resp.Body, target.Size+1), c: resp.Body}, nil
-}
-
-// Exists reports whether the repository holds a manifest or a blob. A blob of
-// another length than target says does not count.
+// Exists reports whether the registry itself holds a manifest or a blob: what a
+// mirror lacks says nothing. A blob of another length than target says does not
+// count.
 func (r *Repository) Exists(ctx context.Context, target ocispec.Descriptor) (bool, error) {
 	op := "look up " + target.Digest.String()
 	if err := artifacttypes.ValidateDescriptor(target); err != nil {
@@ -166,7 +145,7 @@ func (r *Repository) Exists(ctx context.Context, target ocispec.Descriptor) (boo
 	if IsManifest(target.MediaType) {
 		u, accept = r.URL("manifests", target.Digest.String()), acceptManifests
 	}
-	resp, err := r.send(ctx, http.MethodHead, u, accept)
+	resp, err := r.send(ctx, r.route.home, http.MethodHead, u, accept)
 	if StatusCode(err) == http.StatusNotFound {
 		return false, nil
 	}
@@ -177,8 +156,9 @@ func (r *Repository) Exists(ctx context.Context, target ocispec.Descriptor) (boo
 	return resp.ContentLength < 0 || resp.ContentLength == target.Size, nil
 }
 
-// send sends a request without a body and returns an answer with status 200.
-func (r *Repository) send(ctx context.Context, method string, u *url.URL, accept []string) (*http.Response, error) {
+// send sends a request without a body to s and returns an answer with status
+// 200.
+func (r *Repository) send(ctx context.Context, s *site, method string, u *url.URL, accept []string) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, method, u.String(), http.NoBody)
 	if err != nil {
 		return nil, err
@@ -186,7 +166,7 @@ func (r *Repository) send(ctx context.Context, method string, u *url.URL, accept
 	if len(accept) > 0 {
 		req.Header["Accept"] = accept
 	}
-	resp, err := r.do(req)
+	resp, err := r.doAt(s, s.meta, req)
 	if err != nil {
 		return nil, err
 	}
@@ -206,7 +186,7 @@ func (r *Repository) Push(ctx context.Context, expected ocispec.Descriptor, cont
 	if IsManifest(expected.MediaType) {
 		limit, what = artifacttypes.MaxManifestBytes, "manifest"
 	}
-	if err := artifacttypes.ValidateDescriptor(expected); err != nil {
+	if err := cmp.Or(artifacttypes.ValidateDescriptor(expected), r.mayPush(r.route.home)); err != nil {
 		return r.Explain(ctx, op, err)
 	}
 	raw, err := integrity.ReadAll(content, expected, limit, what)
@@ -224,6 +204,9 @@ func (r *Repository) Tag(ctx context.Context, desc ocispec.Descriptor, reference
 	if err := (registry.Reference{Reference: reference}).ValidateReferenceAsTag(); err != nil {
 		return err
 	}
+	if err := r.mayPush(r.route.home); err != nil {
+		return r.Explain(ctx, "tag "+reference, err)
+	}
 	rc, err := r.Fetch(ctx, desc)
 	if err != nil {
 		return err
@@ -236,46 +219,6 @@ func (r *Repository) Tag(ctx context.Context, desc ocispec.Descriptor, reference
 	return r.Explain(ctx, "tag "+reference, r.oras.Manifests().PushReference(ctx, desc, bytes.NewReader(raw), reference))
 }
 
-// Tags lists the tags that come after last, page by page. Names that no tag can
-// have are left out.
-func (r *Repository) Tags(ctx context.Context, last string, fn func(tags []string) error) error {
-	var stop error
-	err := r.oras.Tags(ctx, last, func(tags []string) error {
-		valid := tags[:0]
-		for _, t := range tags {
-			if (registry.Reference{Reference: t}).ValidateReferenceAsTag() == nil {
-				valid = append(valid, t)
-			}
-		}
-		stop = fn(valid)
-		return stop
-	})
-	if stop != nil {
-		return stop
-	}
-	return r.Explain(ctx, "list tags", err)
-}
-
-// Referrers lists what the referrers API says of desc, page by page, to be
-// believed only after the manifests were read. An error that wraps
-// errdef.ErrUnsupported means that the registry has no such API.
-func (r *Repository) Referrers(ctx context.Context, desc ocispec.Descriptor, artifactType string, fn func([]ocispec.Descriptor) error) error {
-	var stop error
-	err := r.oras.Referrers(ctx, desc, artifactType, func(page []ocispec.Descriptor) error {
-		stop = fn(page)
-		return stop
-	})
-	if stop != nil {
-		return stop
-	}
-	switch StatusCode(err) {
-	case http.StatusBadRequest, http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusNotImplemented:
-		// oras-go takes a plain 404 only (registries.md §4.2).
-		err = fmt.Errorf("%w: %w", errdef.ErrUnsupported, err)
-	}
-	return r.Explain(ctx, "list referrers of "+desc.Digest.String(), err)
-}
-
 // IsManifest reports whether something of this media type is kept among the
 // manifests of a registry, not among its blobs.
 func IsManifest(mediaType string) bool {
@@ -285,22 +228,3 @@ func IsManifest(mediaType string) bool {
 	}
 	return false
 }
-
-// body is the body of an answer whose read errors are explained.
-type body struct {
-	ctx  context.Context //nolint:containedctx // a body lives as long as the request that it answers
-	repo *Repository
-	op   string
-	r    io.Reader
-	c    io.Closer
-}
-
-func (b *body) Read(p []byte) (int, error) {
-	n, err := b.r.Read(p)
-	if err != nil && err != io.EOF { //nolint:errorlint // an end is never wrapped
-		err = b.repo.Explain(b.ctx, b.op, err)
-	}
-	return n, err
-}
-
-func (b *body) Close() error { return b.c.Close() }
