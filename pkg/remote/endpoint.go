@@ -1,10 +1,10 @@
 package remote
 
 import (
+	"context"
 	"io"
 	"net/http"
 	"net/url"
-	"sync"
 
 	"github.com/opencontainers/go-digest"
 
@@ -52,7 +52,7 @@ func (e *Endpoint) Do(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	if resp.StatusCode == http.StatusOK || resp.StatusCode == http.StatusPartialContent {
-		resp.Body = &countedBody{ReadCloser: resp.Body, endpoint: e, req: req}
+		resp.Body = &countedBody{ReadCloser: resp.Body, endpoint: e, ctx: req.Context()}
 	}
 	return resp, nil
 }
@@ -65,15 +65,11 @@ func (e *Endpoint) Blame(err error) { e.repo.client.lied(e.site, err) }
 type countedBody struct {
 	io.ReadCloser
 	endpoint *Endpoint
-	req      *http.Request
-	broke    sync.Once
+	ctx      context.Context //nolint:containedctx // a body lives as long as the request that it answers
 }
 
 func (b *countedBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
-	b.endpoint.site.bytes.Add(int64(n))
-	if err != nil && err != io.EOF && b.req.Context().Err() == nil { //nolint:errorlint // an end is never wrapped
-		b.broke.Do(func() { b.endpoint.repo.client.failed(b.endpoint.site, err) })
-	}
+	b.endpoint.repo.client.gave(b.ctx, b.endpoint.site, n, err)
 	return n, err
 }

@@ -198,7 +198,7 @@ type body struct {
 
 func (b *body) Read(p []byte) (int, error) {
 	n, err := b.r.Read(p)
-	b.site.bytes.Add(int64(n))
+	b.repo.client.gave(b.ctx, b.site, n, err)
 	if err != nil && err != io.EOF { //nolint:errorlint // an end is never wrapped
 		err = b.repo.Explain(b.ctx, b.op, err)
 	}

@@ -86,7 +86,7 @@ func (r *Repository) doAt(s *site, client *auth.Client, req *http.Request) (*htt
 	resp, err := client.Do(s.scoped(req, r.ref.Repository))
 	switch {
 	case err == nil:
-		r.client.answered(s, resp.StatusCode)
+		r.client.answered(s, resp)
 	case req.Context().Err() == nil:
 		r.client.failed(s, err)
 	}
@@ -113,6 +113,7 @@ func (r *Repository) resolveByGet(ctx context.Context, s *site, reference string
 	}
 	defer resp.Body.Close()
 	raw, err := io.ReadAll(io.LimitReader(resp.Body, artifacttypes.MaxManifestBytes+1))
+	r.client.gave(ctx, s, len(raw), cmp.Or(err, io.EOF))
 	if err != nil {
 		return ocispec.Descriptor{}, err
 	}

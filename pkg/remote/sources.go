@@ -3,6 +3,7 @@ package remote
 import (
 	"context"
 	"errors"
+	"io"
 	"maps"
 	"net/http"
 	"slices"
@@ -80,14 +81,30 @@ func (c *Client) failed(s *site, err error) {
 
 // answered remembers an answer. That something is not there says nothing about
 // who says so: a mirror need not have everything.
-func (c *Client) answered(s *site, status int) {
+func (c *Client) answered(s *site, resp *http.Response) {
 	c.markReached(s.root.Host)
+	status := resp.StatusCode
 	refused := status == http.StatusUnauthorized || status == http.StatusForbidden
-	if retryableStatus(status) || s.mirror && (refused || status >= http.StatusInternalServerError) {
+	switch {
+	case retryableStatus(status), s.mirror && (refused || status >= http.StatusInternalServerError):
 		c.failed(s, errors.New("status "+strconv.Itoa(status)))
-		return
+	case s.mirror && resp.Request.Method == http.MethodGet && (status == http.StatusOK || status == http.StatusPartialContent):
+		// To begin an answer is not enough: see gave.
+	default:
+		s.failures.Store(0)
 	}
-	s.failures.Store(0)
+}
+
+// gave counts n bytes of content from s, and remembers how it ended.
+func (c *Client) gave(ctx context.Context, s *site, n int, err error) {
+	s.bytes.Add(int64(n))
+	switch {
+	case err == nil || ctx.Err() != nil: // it goes on, or the caller gave up
+	case err == io.EOF: //nolint:errorlint // an end is never wrapped
+		s.failures.Store(0)
+	default:
+		c.failed(s, err)
+	}
 }
 
 // lied remembers that a mirror gave something else than it was asked for.
@@ -102,12 +119,13 @@ func (c *Client) warn(s *site, kind, text string) {
 	c.warnings.add(kind+" "+s.root.String(), c.secrets.redact(clean("mirror "+s.root.Host+": "+text)))
 }
 
-// blame sorts what went wrong while content was read from a mirror.
+// blame looks for a lie in what went wrong while content was read from a mirror;
+// failures are remembered where they happen.
 func (c *Client) blame(ctx context.Context, s *site, err error) {
 	var wrong *integrity.Error
 	var large *integrity.TooLargeError
 	switch {
-	case ctx.Err() != nil || StatusCode(err) != 0: // not its fault, or remembered already
+	case ctx.Err() != nil: // not its fault
 	case errors.As(err, &wrong), errors.As(err, &large):
 		c.lied(s, err)
 	}
