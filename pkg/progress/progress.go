@@ -2,6 +2,8 @@
 // terminals; who draws knows nothing of transfers.
 package progress
 
+import "time"
+
 // Reporter learns what is being moved. It is called from many goroutines at
 // once and must return quickly.
 //
@@ -40,3 +42,19 @@ func (none) Start(string, int64)   {}
 func (none) Advance(string, int64) {}
 func (none) Reuse(string, int64)   {}
 func (none) Finish(string, bool)   {}
+
+// A Waiter is a Reporter that also wants to know when nothing moves, and why.
+// Workers call [Wait].
+type Waiter interface {
+	// Wait says that what was asked for name failed with reason and is asked
+	// again after d. What follows for the name ends the wait.
+	Wait(name string, d time.Duration, reason error)
+}
+
+// Wait tells r, when it is a [Waiter], that what was asked for name failed with
+// reason and is asked again after d. r may be nil.
+func Wait(r Reporter, name string, d time.Duration, reason error) {
+	if w, ok := r.(Waiter); ok {
+		w.Wait(name, d, reason)
+	}
+}

@@ -49,12 +49,17 @@ type Attempts struct {
 	moved   int64         // bytes since the last progress
 	ordered time.Duration // by Retry-After since the last progress
 	orders  time.Duration // by Retry-After in all
+	onWait  func(time.Duration, error)
 }
 
 // Attempts begins a series of tries at the repository's registry.
 func (r *Repository) Attempts() *Attempts { return r.client.attempts(r.ref.Host()) }
 
 func (c *Client) attempts(host string) *Attempts { return &Attempts{client: c, host: host} }
+
+// OnWait has fn called at the beginning of each wait, with how long it takes and
+// the error it follows.
+func (a *Attempts) OnWait(fn func(d time.Duration, err error)) { a.onWait = fn }
 
 // Progress says that the work got n bytes further than ever before, and that
 // left bytes remain. After enough of them, or the last one, the budget is full
@@ -96,6 +101,9 @@ func (a *Attempts) Wait(ctx context.Context, err error, header http.Header) bool
 		return false
 	}
 	a.n++
+	if a.onWait != nil {
+		a.onWait(wait, err)
+	}
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	select {
