@@ -54,7 +54,7 @@ func (a *app) runCopy(ctx context.Context, src, dst string, f *copyFlags) error 
 	res, err := client.Copy(ctx, src, dst, modseal.CopyOptions{
 		WithoutReferrers: f.noReferrers, Overwrite: f.overwrite, Concurrency: f.concurrency,
 	})
-	p.Close()
+	p.Close(err)
 	if err != nil {
 		return err
 	}

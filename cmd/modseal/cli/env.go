@@ -38,7 +38,6 @@ const (
 	envDockerConfig   = "DOCKER_CONFIG"
 	envPodmanAuth     = "REGISTRY_AUTH_FILE"
 	envSourceDate     = "SOURCE_DATE_EPOCH"
-	envNoColor        = "NO_COLOR"
 )
 
 // under returns the modseal directory below the XDG base directory that the
@@ -113,9 +112,11 @@ func (e environment) sourceDate() (*time.Time, error) {
 }
 
 // terminal reports whether w is a terminal that takes more than plain lines.
+// NO_COLOR (https://no-color.org) is no reason to give it less: there are no
+// colours.
 func (e environment) terminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd())) && e.get(envNoColor) == "" && e.get("TERM") != "dumb"
+	return ok && term.IsTerminal(int(f.Fd())) && e.get("TERM") != "dumb"
 }
 
 func proxyFromEnvironment(req *http.Request) (*url.URL, error) { return http.ProxyFromEnvironment(req) }

@@ -84,7 +84,7 @@ func pullArgs(cmd *cobra.Command, args []string) error {
 func (a *app) runPull(ctx context.Context, ref string, f *pullFlags) error {
 	if f.noVerify {
 		// Said even when quiet: who reads the log later must see it.
-		a.warn(&option.Output{}, "--no-verify: nobody vouches for what is pulled; it may be anything")
+		a.warn(&option.Output{Format: f.Format}, "--no-verify: nobody vouches for what is pulled; it may be anything")
 	}
 	p := a.progress(&f.Output)
 	client, err := a.client(&f.Registry, p)
@@ -95,7 +95,7 @@ func (a *app) runPull(ctx context.Context, ref string, f *pullFlags) error {
 		Trust: a.trust(&f.Trust), SkipVerificationUnsafe: f.noVerify,
 		Include: f.include, Roles: f.roles, Check: f.check, Overwrite: f.overwrite, Concurrency: f.concurrency,
 	})
-	p.Close()
+	p.Close(err)
 	if err != nil {
 		return err
 	}

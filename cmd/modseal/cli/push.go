@@ -89,7 +89,7 @@ func (a *app) runPush(ctx context.Context, cmd *cobra.Command, dir, target strin
 		return err
 	}
 	res, err := client.Push(ctx, dir, target, o)
-	p.Close()
+	p.Close(err)
 	if err != nil {
 		return err
 	}

@@ -12,6 +12,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -44,11 +45,35 @@ func Main(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io
 	if ctx.Err() != nil && modseal.ClassOf(err) != modseal.ClassRefused {
 		err = &interruptedError{err}
 	}
-	printError(stderr, root.Name(), err)
-	if f := cmd.Flags().Lookup("output"); f != nil && f.Value.String() == option.FormatJSON {
-		_ = render.JSON(stdout, jsonFailure(err)) // where it cannot be written, the exit code remains
+	if !wantsJSON(cmd, args) {
+		printError(stderr, root.Name(), err)
+		return exitCode(err)
 	}
+	// Where neither can be written, the exit code remains.
+	failure := jsonFailure(err)
+	_ = render.WriteEvent(stderr, time.Now(), render.Event{
+		Event: render.EventError, Message: failure.Error, ExitCode: &failure.ExitCode, Next: failure.Next,
+	})
+	_ = render.JSON(stdout, failure)
 	return exitCode(err)
+}
+
+// wantsJSON reports whether the command was asked for JSON. Arguments that could
+// not be parsed are searched for it: who reads JSON wants to read about them too.
+func wantsJSON(cmd *cobra.Command, args []string) bool {
+	f := cmd.Flags().Lookup("output")
+	if f == nil {
+		return false
+	}
+	for i, a := range args {
+		if a == "--" || f.Changed {
+			break
+		}
+		if a == "--output="+option.FormatJSON || i > 0 && args[i-1] == "--output" && a == option.FormatJSON {
+			return true
+		}
+	}
+	return f.Value.String() == option.FormatJSON
 }
 
 // onRun has fn called before any command runs.
@@ -216,7 +241,12 @@ func (a *app) print(o *option.Output, result any, text func(w io.Writer)) error 
 
 func (a *app) warn(o *option.Output, warnings ...string) {
 	for _, w := range warnings {
-		if !o.Quiet {
+		switch {
+		case o.Quiet:
+		case o.JSON():
+			// Not as text: whoever parses each line would break on it.
+			_ = render.WriteEvent(a.err, time.Now(), render.Event{Event: render.EventWarning, Message: w}) // as Fprintf below
+		default:
 			fmt.Fprintf(a.err, "modseal: warning: %s\n", render.Clean(w))
 		}
 	}
@@ -224,5 +254,5 @@ func (a *app) warn(o *option.Output, warnings ...string) {
 
 // progress returns who draws what is moved, and how to end it.
 func (a *app) progress(o *option.Output) *render.Progress {
-	return render.NewProgress(a.err, o.Quiet, a.env.terminal(a.err))
+	return render.NewProgress(a.err, render.ProgressOptions{Quiet: o.Quiet, JSON: o.JSON(), Terminal: a.env.terminal(a.err)})
 }

@@ -28,8 +28,8 @@ const (
 // AddFlags adds the flags of the group.
 func (o *Output) AddFlags(fs *pflag.FlagSet) {
 	o.Format = FormatText
-	fs.Var(oneOf(&o.Format, FormatText, FormatJSON), "output", "form of the result on standard output: text or json")
-	fs.BoolVarP(&o.Quiet, "quiet", "q", false, "no progress and no warnings on standard error")
+	fs.Var(oneOf(&o.Format, FormatText, FormatJSON), "output", "form of the result on standard output: text or json; with json, progress, warnings and errors are JSON objects too, one a line on standard error")
+	fs.BoolVarP(&o.Quiet, "quiet", "q", false, "nothing but errors on standard error: no progress and no warnings")
 }
 
 // JSON reports whether the result is to be JSON.
