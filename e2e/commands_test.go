@@ -53,7 +53,8 @@ var commands = map[string]func(ts *testscript.TestScript, neg bool, args []strin
 	"manifestsize": manifestsize,
 	"addreferrer":  addReferrer,
 	// values
-	"same": same,
+	"same":   same,
+	"events": eventsIn,
 }
 
 type stateKey struct{}
