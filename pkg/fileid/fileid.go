@@ -4,6 +4,7 @@ package fileid
 
 import (
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -32,4 +33,12 @@ func (id ID) Settled() bool {
 // String returns a text that no other state of any file of this machine has.
 func (id ID) String() string {
 	return fmt.Sprintf("%x-%x-%x-%x-%x", id.Dev, id.Inode, id.Size, id.MtimeNs, id.CtimeNs)
+}
+
+// SameFile reports whether two texts of String are of one file, whatever was
+// done to it in between.
+func SameFile(a, b string) bool {
+	dev, rest, ok := strings.Cut(a, "-")
+	inode, _, found := strings.Cut(rest, "-")
+	return ok && found && strings.HasPrefix(b, dev+"-"+inode+"-")
 }

@@ -1,8 +1,12 @@
 package modseal
 
 import (
+	"path/filepath"
+
+	"github.com/modseal/modseal/pkg/digestcache"
 	"github.com/modseal/modseal/pkg/progress"
 	"github.com/modseal/modseal/pkg/remote"
+	"github.com/modseal/modseal/pkg/transfer"
 )
 
 // Options configure a [Client]. The zero value talks to registries anonymously
@@ -20,6 +24,8 @@ type Options struct {
 type Client struct {
 	o        Options
 	registry *remote.Client
+	profiles *transfer.Profiles
+	digests  *digestcache.Cache // nil without a StateDir
 }
 
 // New returns a Client. It fails when the options name files (certificates)
@@ -29,5 +35,17 @@ func New(o Options) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Client{o: o, registry: registry}, nil
+	c := &Client{o: o, registry: registry, profiles: transfer.NewProfiles(o.state("registries.json"))}
+	if o.StateDir != "" {
+		c.digests = digestcache.Open(o.state("digests"))
+	}
+	return c, nil
+}
+
+// state returns where something is remembered, or "".
+func (o Options) state(name string) string {
+	if o.StateDir == "" {
+		return ""
+	}
+	return filepath.Join(o.StateDir, name)
 }

@@ -16,6 +16,8 @@ type CopyOptions struct {
 	WithoutReferrers bool
 	Overwrite        bool // move a tag that holds something else
 	Concurrency      int
+	// Upload is how blobs are sent; empty means transfer.ModeAuto.
+	Upload transfer.Mode
 }
 
 // CopyResult says what [Client.Copy] did.
@@ -88,7 +90,9 @@ func (c *Client) Copy(ctx context.Context, src, dst string, o CopyOptions) (*Cop
 	}
 	moved, err := transfer.Copy(ctx, from.repository, to.repository, desc, transfer.CopyOptions{
 		Referrers: !o.WithoutReferrers, Concurrency: o.Concurrency, Progress: c.o.Progress,
+		Upload: transfer.UploadOptions{Mode: o.Upload, StateDir: c.o.StateDir, Profiles: c.profiles, Digests: c.digests},
 	})
+	_ = c.digests.Flush(context.WithoutCancel(ctx)) // a cache that cannot be written remembers nothing
 	if err != nil {
 		return nil, fmt.Errorf("copy %s to %s: %w", from.Target, t, err)
 	}

@@ -11,10 +11,13 @@ import (
 
 	"oras.land/oras-go/v2/errdef"
 
+	"github.com/modseal/modseal/pkg/digestcache"
 	"github.com/modseal/modseal/pkg/internal/limits"
 	"github.com/modseal/modseal/pkg/pack"
+	"github.com/modseal/modseal/pkg/progress"
 	"github.com/modseal/modseal/pkg/remote"
 	"github.com/modseal/modseal/pkg/source"
+	"github.com/modseal/modseal/pkg/transfer"
 )
 
 // PackOptions say how a directory becomes an artifact.
@@ -25,6 +28,11 @@ type PackOptions struct {
 	Annotations    map[string]string // of the manifest
 	Created        *time.Time        // nil writes no time, for the same digest every day
 	Concurrency    int               // layers at once; 0 means pack.DefaultConcurrency
+	// Upload is how layers are sent; empty means transfer.ModeAuto.
+	Upload transfer.Mode
+	// NoCache reads every file, also those that were not touched since they were
+	// hashed.
+	NoCache bool
 	// Signer, when not nil, signs the artifact before its tag is set.
 	Signer *SignOptions
 
@@ -39,9 +47,19 @@ type PushResult struct {
 	Size       int64       `json:"size"`               // of all files, in bytes
 	Files      int         `json:"files"`
 	Layers     int         `json:"layers"`
+	Moved      Moved       `json:"moved"`
 	Signatures []Signature `json:"signatures,omitempty"`
 	Excluded   []string    `json:"excluded,omitempty"`
 	Warnings   []string    `json:"warnings,omitempty"`
+}
+
+// Moved says how the layers got to where they are, in bytes.
+type Moved struct {
+	Sent    int64 `json:"sent"`    // to a registry, also what had to be sent twice
+	Resumed int64 `json:"resumed"` // sent by an earlier push that was not finished
+	Existed int64 `json:"existed"` // were in the registry's repository
+	Mounted int64 `json:"mounted"` // were in another repository of the registry
+	Unread  int64 `json:"unread"`  // not read, since the files were not touched
 }
 
 // Push packs the directory (or the one file) dir, stores it at target, a
@@ -69,13 +87,7 @@ func (c *Client) Push(ctx context.Context, dir, target string, o PackOptions) (*
 	if err != nil {
 		return nil, err
 	}
-	again, err := seen(ctx, l)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", t, err)
-	}
-	packed, err := pack.Pack(ctx, tree, l.ingester(again), pack.Options{
-		Created: o.Created, Overrides: overrides, Concurrency: o.Concurrency,
-	})
+	packed, moved, err := c.pack(ctx, tree, l, overrides, o)
 	if err != nil {
 		return nil, err
 	}
@@ -84,7 +96,7 @@ func (c *Client) Push(ctx context.Context, dir, target string, o PackOptions) (*
 	}
 	res := &PushResult{
 		Reference: t.String(), Digest: packed.Descriptor.Digest.String(),
-		Size: tree.Size(), Files: len(tree.Files), Excluded: tree.Excluded, Warnings: packed.Warnings,
+		Size: tree.Size(), Files: len(tree.Files), Moved: moved, Excluded: tree.Excluded, Warnings: packed.Warnings,
 	}
 	for _, d := range tree.EmptyDirs {
 		res.Warnings = append(res.Warnings, fmt.Sprintf("empty directory %q is not stored", d))
@@ -106,6 +118,51 @@ func (c *Client) Push(ctx context.Context, dir, target string, o PackOptions) (*
 	}
 	res.Layers = len(a.model.Layers)
 	return res, nil
+}
+
+// pack stores the layers of tree at l. What is learned about files and the
+// registry is kept also when it fails: the next call goes on from there.
+func (c *Client) pack(ctx context.Context, tree *source.Tree, l *location, overrides pack.Overrides, o PackOptions) (*pack.Artifact, Moved, error) {
+	cache := c.digests
+	if o.NoCache {
+		cache = nil
+	}
+	again, err := likelyThere(ctx, l, tree, cache)
+	if err != nil {
+		return nil, Moved{}, fmt.Errorf("%s: %w", l.Target, err)
+	}
+	into := l.ingester(transfer.UploadOptions{Mode: o.Upload, HashFirst: again, Digests: cache})
+	po := pack.Options{Created: o.Created, Overrides: overrides, Concurrency: o.Concurrency, Digests: cache}
+	uploader, isRegistry := into.(*transfer.Uploader)
+	if isRegistry {
+		po.Planned = progress.OrNone(c.o.Progress).Plan
+	}
+	packed, err := pack.Pack(ctx, tree, into, po)
+	// Also when ctx is over: what was hashed is true.
+	_ = cache.Flush(context.WithoutCancel(ctx)) // a cache that cannot be written remembers nothing
+	if err != nil {
+		return nil, Moved{}, err
+	}
+	moved := Moved{Unread: packed.Unread}
+	if isRegistry {
+		s := uploader.Stats()
+		moved.Sent, moved.Resumed, moved.Existed, moved.Mounted = s.Sent, s.Resumed, s.Existed, s.Mounted
+	}
+	return packed, moved, nil
+}
+
+// likelyThere reports whether layers of unknown digest are likely to be at l: the
+// repository holds artifacts already, and nobody here remembers any of the
+// files. Then hashing first costs a read and saves the upload. In an empty
+// repository every layer is new, and a file that is the only one not remembered
+// was changed.
+func likelyThere(ctx context.Context, l *location, tree *source.Tree, cache *digestcache.Cache) (bool, error) {
+	for i := range tree.Files {
+		if id, trusted := tree.Files[i].Identity(); trusted && cache.Digest(id.String()) != "" {
+			return false, nil
+		}
+	}
+	return seen(ctx, l)
 }
 
 // previous returns the digest that the tag holds, when it is another one.
@@ -176,9 +233,7 @@ func readOverrides(dir string) (pack.Overrides, error) {
 	return o, nil
 }
 
-// seen reports whether the repository holds artifacts already, so that most
-// layers are likely to be there: then hashing first costs a read and saves the
-// upload. In an empty repository every layer is new.
+// seen reports whether the repository holds artifacts already.
 func seen(ctx context.Context, l *location) (bool, error) {
 	if l.Kind != KindRegistry {
 		return false, nil

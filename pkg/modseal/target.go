@@ -159,9 +159,8 @@ type location struct {
 	Target
 	repository
 	blobs materialize.Source // where layers are read from
-	// ingester returns where new layers go. hashFirst says that most of them
-	// are likely to be there already.
-	ingester func(hashFirst bool) ingest.Ingester
+	// ingester returns where new layers go.
+	ingester func(o transfer.UploadOptions) ingest.Ingester
 }
 
 // open opens a registry or layout target. create makes a layout that is not
@@ -179,7 +178,7 @@ func (c *Client) open(t Target, create bool) (*location, error) {
 		}
 		return &location{
 			Target: t, repository: layout, blobs: layout,
-			ingester: func(bool) ingest.Ingester { return layout },
+			ingester: func(transfer.UploadOptions) ingest.Ingester { return layout },
 		}, nil
 	case KindRegistry:
 		repo, err := c.registry.Repository(t.Registry)
@@ -189,8 +188,9 @@ func (c *Client) open(t Target, create bool) (*location, error) {
 		return &location{
 			Target: t, repository: repo,
 			blobs: transfer.NewFetcher(repo),
-			ingester: func(hashFirst bool) ingest.Ingester {
-				return transfer.NewUploader(repo, transfer.UploadOptions{HashFirst: hashFirst, Progress: c.o.Progress})
+			ingester: func(o transfer.UploadOptions) ingest.Ingester {
+				o.StateDir, o.Profiles, o.Progress = c.o.StateDir, c.profiles, c.o.Progress
+				return transfer.NewUploader(repo, o)
 			},
 		}, nil
 	case KindDirectory:

@@ -14,9 +14,9 @@ import (
 	"github.com/opencontainers/go-digest"
 	"github.com/opencontainers/image-spec/specs-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/modseal/modseal/artifacttypes"
+	"github.com/modseal/modseal/pkg/digestcache"
 	"github.com/modseal/modseal/pkg/ingest"
 	"github.com/modseal/modseal/pkg/source"
 )
@@ -39,8 +39,14 @@ type Options struct {
 	// 0 means [DefaultGroupBelow].
 	GroupBelow int64
 	// Concurrency is how many layers are ingested at once; 0 means
-	// [DefaultConcurrency].
+	// [DefaultConcurrency], more than [MaxConcurrency] that.
 	Concurrency int
+	// Digests are remembered from one call to the next, so that files which were
+	// not touched since need not be read; nil remembers nothing.
+	Digests *digestcache.Cache
+	// Planned is told before the first layer is ingested how many there are, and
+	// how many bytes they have together; nil is told nothing.
+	Planned func(layers int, bytes int64)
 }
 
 // Defaults of [Options].
@@ -52,6 +58,8 @@ const (
 	// DefaultConcurrency hides the latency of a registry without asking more
 	// than browsers do of a host.
 	DefaultConcurrency = 4
+	// MaxConcurrency is more than helps any registry that was measured.
+	MaxConcurrency = 8
 )
 
 // Artifact is a packed model. Its layers are where the Ingester put them; its
@@ -62,7 +70,10 @@ type Artifact struct {
 	Config     []byte
 	ConfigDesc ocispec.Descriptor
 	Files      []File // every file, ascending by path
-	Warnings   []string
+	// Unread is how many bytes of layers were not read, since their digests were
+	// remembered and they were where they go.
+	Unread   int64
+	Warnings []string
 }
 
 // File is one packed file and the digest of its content, which is also the
@@ -95,7 +106,7 @@ func Pack(ctx context.Context, tree *source.Tree, into ingest.Ingester, o Option
 	if err != nil {
 		return nil, err
 	}
-	a := &Artifact{Config: config, Files: plan.files(), Warnings: facts.Warnings}
+	a := &Artifact{Config: config, Files: plan.files(), Unread: plan.unread(), Warnings: facts.Warnings}
 	if model.Config.Format == "" {
 		a.Warnings = append(a.Warnings, "no weight file of a known format was found")
 	}
@@ -144,70 +155,6 @@ func (o Options) mtime() time.Time {
 		return *o.Created
 	}
 	return time.Unix(0, 0)
-}
-
-// layer is a layer to be: one file, or several in a tar.
-type layer struct {
-	path       string // of the file; of a tar its name
-	role       artifacttypes.Role
-	encoding   artifacttypes.Encoding
-	members    []*source.File
-	digests    []digest.Digest // of the members, known after ingest
-	descriptor ocispec.Descriptor
-}
-
-type plan []*layer
-
-// ingest stores every layer, several at once; the order of the result is that
-// of the plan.
-func (p plan) ingest(ctx context.Context, into ingest.Ingester, o Options) error {
-	n := o.Concurrency
-	if n <= 0 {
-		n = DefaultConcurrency
-	}
-	g, ingesting := errgroup.WithContext(ctx)
-	g.SetLimit(n)
-	for _, l := range p {
-		if ingesting.Err() != nil {
-			break // one has failed: start no other
-		}
-		g.Go(func() error { return l.ingest(ingesting, into, o.mtime()) })
-	}
-	if err := g.Wait(); err != nil {
-		return err
-	}
-	return context.Cause(ctx)
-}
-
-func (l *layer) ingest(ctx context.Context, into ingest.Ingester, mtime time.Time) error {
-	blob := ingest.Blob{Name: l.path, MediaType: artifacttypes.LayerType(l.role, l.encoding)}
-	if l.encoding == artifacttypes.EncodingTar {
-		t := newTarball(l.members, mtime)
-		blob.Size, blob.Open = t.size, t.open
-		desc, err := into.Ingest(ctx, blob)
-		if err != nil {
-			return err
-		}
-		l.descriptor = desc
-		if l.digests, err = t.digests(); err != nil {
-			return err
-		}
-	} else {
-		f := l.members[0]
-		blob.Size = f.Size
-		blob.Open = func() (io.ReadCloser, error) { return f.Open() }
-		desc, err := into.Ingest(ctx, blob)
-		if err != nil {
-			return err
-		}
-		l.descriptor, l.digests = desc, []digest.Digest{desc.Digest}
-	}
-	for _, f := range l.members {
-		if err := f.Unchanged(); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 func (p plan) descriptors(mtime time.Time) ([]ocispec.Descriptor, error) {

@@ -8,7 +8,6 @@ import (
 	"net/url"
 	"os"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"oras.land/oras-go/v2/registry"
@@ -61,21 +60,12 @@ type Client struct {
 	meta     *auth.Client // small requests, with retries
 	blob     *auth.Client // bodies of blobs, without
 	hosts    hosts
-	profiles sync.Map // host → *Profile
 	secrets  *secrets
 	warnings warnings
 
 	mu     sync.Mutex
 	idle   []interface{ CloseIdleConnections() }
 	routes map[string]*route // by the name of the registry
-}
-
-// Profile is what was learned about a registry's uploads while using it. It is
-// shared by all repositories of a Client on the same host.
-type Profile struct {
-	// RefusesStream says that the registry wants to know the digest of a blob
-	// before it takes its bytes.
-	RefusesStream atomic.Bool
 }
 
 // NewClient returns a Client. It reads the files that o names; what

@@ -46,12 +46,6 @@ type Repository struct {
 // Reference returns the registry and the repository, without tag or digest.
 func (r *Repository) Reference() registry.Reference { return r.ref }
 
-// Profile returns what was learned about the registry.
-func (r *Repository) Profile() *Profile {
-	p, _ := r.client.profiles.LoadOrStore(r.ref.Host(), &Profile{})
-	return p.(*Profile)
-}
-
 // URL returns the address of something in the repository: URL("blobs", d).
 func (r *Repository) URL(path ...string) *url.URL { return r.route.home.url(r.ref.Repository, path...) }
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/modseal/modseal/artifacttypes"
+	"github.com/modseal/modseal/pkg/fileid"
 )
 
 // File is one regular file of a model.
@@ -77,6 +78,10 @@ func (f *File) Unchanged() error {
 	}
 	return f.same(now)
 }
+
+// Identity tells the file, in the state in which it was listed, from everything
+// else. trusted says whether any change of it shows, see [fileid.Of].
+func (f *File) Identity() (id fileid.ID, trusted bool) { return fileid.Of(f.info) }
 
 func (f *File) same(now fs.FileInfo) error {
 	if !os.SameFile(f.info, now) || f.info.Size() != now.Size() || !f.info.ModTime().Equal(now.ModTime()) {

@@ -33,8 +33,15 @@ func blobPath(d digest.Digest) (string, error) {
 }
 
 // Ingest implements ingest.Ingester: b is read once, hashed while it is written.
-// A blob that is there already stays as it is.
+// A blob that is there already stays as it is, and is not read when its digest is
+// known.
 func (l *Layout) Ingest(ctx context.Context, b ingest.Blob) (ocispec.Descriptor, error) {
+	if b.Known != "" {
+		desc := ocispec.Descriptor{MediaType: b.MediaType, Digest: b.Known, Size: b.Size}
+		if there, err := l.has(desc); there || err != nil {
+			return desc, err
+		}
+	}
 	r, err := b.Open()
 	if err != nil {
 		return ocispec.Descriptor{}, err

@@ -35,6 +35,8 @@ type CopyOptions struct {
 	Referrers bool
 	// Concurrency is how many blobs are moved at once: 4 when zero, 8 at most.
 	Concurrency int
+	// Upload says how blobs get into a registry; its Progress is not used.
+	Upload UploadOptions
 	// Progress is told what moves; nil means nobody.
 	Progress progress.Reporter
 }
@@ -96,7 +98,7 @@ func Copy(ctx context.Context, src Source, dst Target, root ocispec.Descriptor, 
 	}
 	c := &copier{
 		src: src, dst: dst,
-		mover:  newMover(src, dst, o.Progress),
+		mover:  newMover(src, dst, o),
 		limit:  min(o.Concurrency, maxConcurrency),
 		result: &CopyResult{Root: root.Digest},
 		blobs:  map[digest.Digest]bool{},

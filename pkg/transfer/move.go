@@ -22,15 +22,17 @@ type mover struct {
 	progress progress.Reporter
 }
 
-func newMover(src Source, dst Target, p progress.Reporter) *mover {
-	m := &mover{fetch: src.Fetch, dst: dst, progress: progress.OrNone(p)}
+func newMover(src Source, dst Target, o CopyOptions) *mover {
+	m := &mover{fetch: src.Fetch, dst: dst, progress: progress.OrNone(o.Progress)}
 	from, fromRegistry := src.(*remote.Repository)
 	if fromRegistry {
 		m.fetch = NewFetcher(from).Fetch
 	}
 	to, toRegistry := dst.(*remote.Repository)
 	if toRegistry {
-		m.uploader = NewUploader(to, UploadOptions{Progress: p})
+		upload := o.Upload
+		upload.Progress = o.Progress
+		m.uploader = NewUploader(to, upload)
 	}
 	if fromRegistry && toRegistry && from.Reference().Host() == to.Reference().Host() &&
 		from.Reference().Repository != to.Reference().Repository {

@@ -2,14 +2,20 @@ package transfer
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"net/url"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/opencontainers/go-digest"
 	"oras.land/oras-go/v2/registry/remote/auth"
+
+	"github.com/modseal/modseal/pkg/remote"
 )
 
 // session is an upload session of a registry. Its location is that of the
@@ -17,17 +23,11 @@ import (
 type session struct {
 	u        *Uploader
 	location *url.URL
+	minChunk int64 // of a PATCH that is not the last, by the registry
 }
 
-// begin begins an upload. With a repository to mount d from, the registry may
-// have the blob at once: then the session is nil.
-func (u *Uploader) begin(ctx context.Context, from string, d digest.Digest) (*session, error) {
-	if from != "" {
-		s, mounted, err := u.mount(ctx, from, d)
-		if mounted || s != nil || ctx.Err() != nil {
-			return s, err
-		}
-	}
+// begin begins an upload.
+func (u *Uploader) begin(ctx context.Context) (*session, error) {
 	resp, err := u.post(ctx, nil)
 	if err != nil {
 		return nil, err
@@ -65,7 +65,13 @@ func (u *Uploader) newSession(resp *http.Response) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &session{u: u, location: location}, nil
+	s := &session{u: u, location: location}
+	// Binding for every chunk but the last (distribution specification, "Pushing
+	// a blob in chunks"). What is not a sane number is none.
+	if n, err := strconv.ParseInt(resp.Header.Get("OCI-Chunk-Min-Length"), 10, 64); err == nil && n > 0 {
+		s.minChunk = n
+	}
+	return s, nil
 }
 
 func (u *Uploader) post(ctx context.Context, query url.Values) (*http.Response, error) {
@@ -138,19 +144,96 @@ func (s *session) abandon(ctx context.Context) {
 	}
 }
 
+// errGone says that the registry does not know a session any more, or will not
+// say how far it is.
+var errGone = errors.New("the registry dropped the upload")
+
+// settled asks how many bytes of the blob the registry has, until two answers
+// agree: bytes of a connection that broke may still land. The answers alone
+// count, whatever was sent.
+func (s *session) settled(ctx context.Context) (int64, error) {
+	const answers = 50
+	before := int64(-1)
+	for range answers {
+		n, err := s.status(ctx)
+		if err != nil {
+			return 0, err
+		}
+		if n == before {
+			return n, nil
+		}
+		before = n
+		timer := time.NewTimer(s.u.o.Stall / 600)
+		select {
+		case <-ctx.Done():
+		case <-timer.C:
+		}
+		timer.Stop()
+		if ctx.Err() != nil {
+			return 0, context.Cause(ctx)
+		}
+	}
+	return 0, errGone
+}
+
+func (s *session) status(ctx context.Context) (int64, error) {
+	resp, err := s.u.small(ctx, http.MethodGet, s.location)
+	if err != nil {
+		return 0, err
+	}
+	switch resp.StatusCode {
+	case http.StatusNoContent, http.StatusAccepted, http.StatusOK:
+	default:
+		err := newAnswerError(resp)
+		if remote.Retryable(err) || remote.IsUnauthorized(err) {
+			return 0, err
+		}
+		return 0, fmt.Errorf("%w: %w", errGone, err)
+	}
+	_ = resp.Body.Close()
+	if err := s.follow(resp); err != nil {
+		return 0, fmt.Errorf("%w: %w", errGone, err)
+	}
+	n, ok := received(resp.Header.Get("Range"))
+	if !ok {
+		return 0, errGone
+	}
+	return n, nil
+}
+
+// received reads how many bytes a registry has from the Range header of its
+// answer: the offset of the last one. One byte and none are both "0-0" for
+// distribution, so that it counts as none; olareg says "0--1" for none.
+func received(header string) (n int64, ok bool) {
+	switch header {
+	case "", "0-0", "0--1":
+		return 0, true
+	}
+	last, ok := strings.CutPrefix(header, "0-")
+	if !ok {
+		return 0, false
+	}
+	n, err := strconv.ParseInt(last, 10, 64)
+	if err != nil || n <= 0 || n == math.MaxInt64 {
+		return 0, false
+	}
+	return n + 1, true
+}
+
 // expectFrom is the size from which the registry is asked before the body is
 // sent whether it wants it: a round trip for a refusal that costs no bytes.
 const expectFrom = 64 << 10
 
-// sendBody sends the blob of src to address. The upload is over when the body
-// of the answer is closed.
-func (u *Uploader) sendBody(ctx context.Context, method string, address *url.URL, src *source, t *tally) (*http.Response, error) {
-	size := src.blob.Size
+// sendBody sends the bytes of src to address; ranged says which of the blob they
+// are. tick is called now and then with up to where they were taken. The upload
+// is over when the body of the answer is closed.
+func (u *Uploader) sendBody(ctx context.Context, method string, address *url.URL, src *source, ranged bool, tick func(int64)) (*http.Response, error) {
 	body, err := src.open()
 	if err != nil {
 		return nil, err
 	}
-	guarded, stop := guardUpload(ctx, size, u.o.Stall, src.moved, t.set)
+	size := src.to - src.from
+	guarded, stop := guardUpload(ctx, src.to, u.o.Stall, src.moved, tick)
 	req, err := http.NewRequestWithContext(guarded, method, address.String(), body)
 	if err != nil {
 		stop()
@@ -161,6 +244,10 @@ func (u *Uploader) sendBody(ctx context.Context, method string, address *url.URL
 	req.ContentLength = size
 	req.GetBody = src.open
 	req.Header.Set("Content-Type", "application/octet-stream")
+	if ranged {
+		// Without the unit, by the distribution specification.
+		req.Header.Set("Content-Range", fmt.Sprintf("%d-%d", src.from, src.to-1))
+	}
 	if size >= expectFrom {
 		req.Header.Set("Expect", "100-continue")
 	}

@@ -10,11 +10,13 @@ import (
 	"github.com/modseal/modseal/cmd/modseal/cli/option"
 	"github.com/modseal/modseal/cmd/modseal/cli/render"
 	"github.com/modseal/modseal/pkg/modseal"
+	"github.com/modseal/modseal/pkg/transfer"
 )
 
 type copyFlags struct {
 	option.Output
 	option.Registry
+	option.Upload
 	noReferrers bool
 	overwrite   bool
 	concurrency int
@@ -37,6 +39,7 @@ A tag of DST that holds something else is not moved without --overwrite.`,
 	}
 	f.Output.AddFlags(cmd.Flags())
 	f.Registry.AddFlags(cmd.Flags())
+	f.Upload.AddFlags(cmd.Flags())
 	cmd.Flags().BoolVar(&f.noReferrers, "no-referrers", false, "copy the artifact alone, without signatures and attestations")
 	cmd.Flags().BoolVar(&f.overwrite, "overwrite", false, "move the destination tag if it holds something else")
 	addConcurrency(cmd, &f.concurrency)
@@ -53,6 +56,7 @@ func (a *app) runCopy(ctx context.Context, src, dst string, f *copyFlags) error 
 	}
 	res, err := client.Copy(ctx, src, dst, modseal.CopyOptions{
 		WithoutReferrers: f.noReferrers, Overwrite: f.overwrite, Concurrency: f.concurrency,
+		Upload: transfer.Mode(f.Upload.Mode),
 	})
 	p.Close(err)
 	if err != nil {

@@ -3,12 +3,14 @@ package cli
 import (
 	"context"
 	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/modseal/modseal/cmd/modseal/cli/option"
 	"github.com/modseal/modseal/cmd/modseal/cli/render"
 	"github.com/modseal/modseal/pkg/modseal"
+	"github.com/modseal/modseal/pkg/transfer"
 )
 
 type pushFlags struct {
@@ -16,6 +18,8 @@ type pushFlags struct {
 	option.Registry
 	option.Pack
 	option.Sign
+	option.Upload
+	noCache     bool
 	concurrency int
 }
 
@@ -58,6 +62,8 @@ func (a *app) storeCommand(cmd *cobra.Command) *cobra.Command {
 	f.Registry.AddFlags(cmd.Flags())
 	f.Pack.AddFlags(cmd.Flags())
 	f.Sign.AddFlags(cmd.Flags())
+	f.Upload.AddFlags(cmd.Flags())
+	cmd.Flags().BoolVar(&f.noCache, "no-cache", false, "read every file, also those that were not touched since they were hashed (see $XDG_STATE_HOME/modseal/digests)")
 	addConcurrency(cmd, &f.concurrency)
 	cmd.ValidArgsFunction = a.completeDirThenTarget
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -78,7 +84,7 @@ func (a *app) runPush(ctx context.Context, cmd *cobra.Command, dir, target strin
 	}
 	o := modseal.PackOptions{
 		FollowSymlinks: f.FollowSymlinks, Exclude: f.Exclude, Set: f.Set, Annotations: f.Annotations,
-		Created: created, Concurrency: f.concurrency,
+		Created: created, Concurrency: f.concurrency, Upload: transfer.Mode(f.Upload.Mode), NoCache: f.noCache,
 	}
 	if f.Sign.Key != "" {
 		o.Signer = &modseal.SignOptions{Key: f.Sign.Key, Password: a.keyPassword(f.Sign.Key)}
@@ -106,11 +112,30 @@ func writePush(w io.Writer, r *modseal.PushResult) {
 	f.Add("digest", r.Digest)
 	f.Add("tag moved from", r.Previous)
 	f.Add("files", render.Count(r.Files, "file")+", "+render.Bytes(r.Size)+", in "+render.Count(r.Layers, "layer"))
+	f.Add("moved", movedText(&r.Moved))
 	for _, e := range r.Excluded {
 		f.Add("left out", e)
 	}
 	addSignatures(f, r.Signatures)
 	f.Flush()
+}
+
+// movedText says in words what was moved and what was not. It is empty for a
+// layout, of which nobody counts what was there.
+func movedText(m *modseal.Moved) string {
+	var parts []string
+	if m.Sent+m.Resumed+m.Existed+m.Mounted > 0 {
+		parts = append(parts, "sent "+render.Bytes(m.Sent))
+	}
+	for _, p := range []struct {
+		n    int64
+		what string
+	}{{m.Resumed, "were sent before"}, {m.Existed, "were there"}, {m.Mounted, "were in another repository"}, {m.Unread, "not read again"}} {
+		if p.n > 0 {
+			parts = append(parts, render.Bytes(p.n)+" "+p.what)
+		}
+	}
+	return strings.Join(parts, ", ")
 }
 
 func addSignatures(f *render.Fields, signatures []modseal.Signature) {

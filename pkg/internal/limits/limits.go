@@ -74,6 +74,20 @@ const (
 	// StateBytes bounds the record about a directory of files: 300 bytes a file.
 	StateBytes = 64 << 20
 
+	// DigestCacheBytes bounds the file that remembers digests.
+	DigestCacheBytes = 64 << 20
+	// DigestCacheEntries bounds what it remembers: the files of two models that
+	// are as large as they may be.
+	DigestCacheEntries = 2 * Files
+	// JournalBytes bounds the record of an upload that was not finished.
+	JournalBytes = 32 << 10
+	// Journals bounds how many of them are looked at.
+	Journals = 10_000
+	// ProfilesBytes bounds the file of what was learned about registries.
+	ProfilesBytes = 1 << 20
+	// Profiles bounds the registries that it is about.
+	Profiles = 1_000
+
 	// ExpandedFactor bounds a compressed layer: at most so many times its size
 	// may come out, and [ExpandedSlack] more.
 	ExpandedFactor = 64

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/modseal/modseal/artifacttypes"
+	"github.com/modseal/modseal/pkg/transfer"
 )
 
 // Output says in what form a command tells its result.
@@ -102,6 +103,20 @@ func (p *Pack) Time() (*time.Time, error) {
 	}
 	t = t.UTC()
 	return &t, nil
+}
+
+// Upload says how blobs get to a registry.
+type Upload struct{ Mode string }
+
+// AddFlags adds the flags of the group.
+func (u *Upload) AddFlags(fs *pflag.FlagSet) {
+	var modes []string
+	for _, m := range transfer.Modes() {
+		modes = append(modes, string(m))
+	}
+	u.Mode = modes[0]
+	fs.Var(oneOf(&u.Mode, modes...), "upload", "how layers get to the registry: as it is known or was learned to take them (auto), "+
+		"hashed first and sent in one request (put), hashed while they are sent in one request (stream) or in several (chunks)")
 }
 
 // Roles is a list of file roles.
