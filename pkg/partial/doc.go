@@ -2,4 +2,19 @@
 // over many connections and many processes, and are hashed in order behind them.
 // Only when all of them are there and hash to the digest does it give a [Whole],
 // which is what stores and directories take.
+//
+// What was written outlives the process in a data file and a journal beside it,
+// which say nothing that has to be believed: a journal names the spans that need
+// not be fetched again, and when it lies, or somebody wrote to the data file, the
+// digest at the end is wrong and all of it is fetched again. What a journal says
+// counts as far as it can be true:
+//
+//   - after a power loss, the spans that were on disk before the journal was;
+//   - after a kill, as long as the machine was not started again, everything that
+//     was written, for it is in the page cache;
+//   - the saved state of the hash, while the file system says that the data file
+//     is exactly as it was when the state was saved. Otherwise what is there is
+//     hashed again while the rest is being fetched.
+//
+// A journal that cannot be read, or is about something else, means to start over.
 package partial

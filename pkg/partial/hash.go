@@ -1,0 +1,103 @@
+package partial
+
+import (
+	"context"
+	"io"
+)
+
+// chunk is bytes on their way to the hash.
+type chunk struct {
+	buf *buffer // nil when they must be read from the file
+	n   int
+}
+
+// mostQueued bounds the chunks of one blob that wait for the hash in memory: as
+// many as the cache of a processor holds.
+const mostQueued = 4
+
+// follow hashes the bytes in order as soon as they are there.
+func (f *File) follow() {
+	var own *buffer
+	defer func() {
+		if own != nil {
+			buffers.Put(own)
+		}
+	}()
+	for {
+		c, at, ok := f.next()
+		if !ok {
+			return
+		}
+		p := c.buf
+		var err error
+		if p == nil {
+			if own == nil {
+				own = buffers.Get().(*buffer)
+			}
+			p = own
+			var n int
+			if n, err = f.data.ReadAt(p[:c.n], at); n == c.n {
+				err = nil // also at the end of the file
+			} else if err == io.EOF { //nolint:errorlint // an end is never wrapped
+				err = io.ErrUnexpectedEOF // somebody made the file shorter
+			}
+		}
+		if err == nil {
+			f.sum.Write(p[:c.n])
+		}
+		if c.buf != nil {
+			buffers.Put(c.buf)
+		}
+		f.mu.Lock()
+		if f.failed = err; err == nil {
+			f.hashed += int64(c.n)
+		} else {
+			f.stopped = true
+		}
+		f.changed.Broadcast()
+		f.mu.Unlock()
+	}
+}
+
+// next waits for the bytes that come next. It returns false when there are no
+// more, or the file is to be closed.
+func (f *File) next() (c chunk, at int64, ok bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for {
+		switch {
+		case f.stopped || f.hashed == f.desc.Size:
+			return c, 0, false
+		case len(f.queue) > 0:
+			c = f.queue[0]
+			f.queue = append(f.queue[:0], f.queue[1:]...)
+			f.changed.Broadcast() // there is room again
+			return c, f.hashed, true
+		}
+		if end := f.written.end(f.claimed); end > f.claimed {
+			c.n = int(min(end-f.claimed, bufferSize))
+			f.claimed += int64(c.n)
+			return c, f.hashed, true
+		}
+		f.changed.Wait()
+	}
+}
+
+// await waits until everything is hashed.
+func (f *File) await(ctx context.Context) error {
+	stop := context.AfterFunc(ctx, func() {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.changed.Broadcast()
+	})
+	defer stop()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for f.hashed < f.desc.Size && f.failed == nil {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		f.changed.Wait()
+	}
+	return f.failed
+}

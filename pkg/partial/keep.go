@@ -1,0 +1,190 @@
+package partial
+
+import (
+	"encoding"
+	"errors"
+	"os"
+	"path"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/modseal/modseal/pkg/fileid"
+)
+
+// What a file is worth to the next process.
+const (
+	// After so many bytes, or so much time, the journal learns what was written.
+	logEvery     = 4 << 20
+	logEveryTime = time.Second
+	// After so many bytes, or so much time, what was written is put on disk and
+	// the journal says so.
+	syncEvery     = 256 << 20
+	syncEveryTime = 5 * time.Second
+)
+
+// keeper writes the journal of a file beside the transfer.
+type keeper struct {
+	quit chan struct{} // nil when nothing is kept before the end
+	wake chan struct{}
+	done sync.WaitGroup
+
+	// Guarded by File.mu.
+	fresh      spans // written, and not in the journal
+	freshBytes int64
+	dirty      int64 // bytes written since the last sync
+	synced     time.Time
+
+	// Of the goroutine of the keeper, or of who ended it.
+	durable spans
+	log     *os.File
+}
+
+func (k *keeper) begin(f *File) {
+	k.quit, k.wake = make(chan struct{}), make(chan struct{}, 1)
+	k.synced = time.Now()
+	k.done.Go(func() {
+		tick := time.NewTicker(logEveryTime)
+		defer tick.Stop()
+		for {
+			select {
+			case <-k.quit:
+				return
+			case <-k.wake:
+			case <-tick.C:
+			}
+			// That something cannot be kept is no reason to fail: without a journal
+			// the next process starts over.
+			_ = k.journal(f)
+		}
+	})
+}
+
+func (k *keeper) end() {
+	if k.quit != nil {
+		close(k.quit)
+		k.done.Wait()
+		k.quit = nil
+	}
+	if k.log != nil {
+		_ = k.log.Close()
+		k.log = nil
+	}
+}
+
+// note is called with f.mu held.
+func (k *keeper) note(s Span) {
+	k.dirty += s.Len()
+	if k.quit == nil {
+		return
+	}
+	k.fresh = k.fresh.add(s)
+	if k.freshBytes += s.Len(); k.freshBytes >= logEvery {
+		select {
+		case k.wake <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// journal brings the journal up to date: with a line behind it, or when it is
+// time to sync, as a whole.
+func (k *keeper) journal(f *File) error {
+	f.mu.Lock()
+	fresh, written := k.fresh, slices.Clone(f.written)
+	k.fresh, k.freshBytes = nil, 0
+	sync := k.dirty >= syncEvery || k.dirty > 0 && time.Since(k.synced) >= syncEveryTime
+	if sync {
+		k.dirty, k.synced = 0, time.Now()
+	}
+	f.mu.Unlock()
+	if len(fresh) == 0 && !sync {
+		return nil
+	}
+	if sync {
+		if err := errors.Join(syncData(f.data), syncDir(f.root, path.Dir(f.name))); err != nil {
+			return err
+		}
+		k.durable = written
+	}
+	if sync || k.log == nil {
+		return k.rewrite(f, &journal{Durable: k.durable, Written: written})
+	}
+	var lines []byte
+	for _, s := range fresh {
+		lines = append(lines, formatLine(s)...)
+	}
+	_, err := k.log.Write(lines)
+	return err
+}
+
+// rewrite replaces the journal.
+func (k *keeper) rewrite(f *File, j *journal) error {
+	j.Version, j.Digest, j.Size, j.Boot = journalVersion, f.desc.Digest, f.desc.Size, bootID()
+	log, err := writeJournal(f.root, f.name, j)
+	if err != nil {
+		return err
+	}
+	if k.log != nil {
+		_ = k.log.Close()
+	}
+	k.log = log
+	return nil
+}
+
+// last writes the journal of a file that is given up, with the state of the hash.
+// Nobody waits for the disk: what was not synced counts until the machine is
+// started again.
+func (k *keeper) last(f *File) error {
+	j := &journal{Durable: k.durable, Written: f.written}
+	if m, ok := f.sum.(encoding.BinaryMarshaler); ok && f.hashed > 0 && f.failed == nil {
+		if state, err := m.MarshalBinary(); err == nil && f.stamp() == nil {
+			if info, err := f.data.Stat(); err == nil {
+				if id, trusted := fileid.Of(info); trusted {
+					j.Front, j.State, j.ID = f.hashed, state, &id
+				}
+			}
+		}
+	}
+	err := k.rewrite(f, j)
+	if k.log != nil {
+		err = errors.Join(err, k.log.Close())
+		k.log = nil
+	}
+	return err
+}
+
+// takeUp opens what an earlier process left and reports whether there is
+// something to go on with.
+func (f *File) takeUp() bool {
+	info, err := f.root.Lstat(f.name)
+	if err != nil || !info.Mode().IsRegular() || info.Size() != f.desc.Size || isLinked(info) {
+		return false
+	}
+	j := readJournal(f.root, f.name, f.desc)
+	if j == nil || len(j.believed) == 0 {
+		return false
+	}
+	data, err := f.root.OpenFile(f.name, os.O_RDWR, 0)
+	if err != nil {
+		return false
+	}
+	opened, err := data.Stat()
+	if err != nil || !os.SameFile(info, opened) {
+		_ = data.Close()
+		return false
+	}
+	f.data, f.clean = data, false
+	f.written, f.taken = j.believed, j.believed.total()
+	f.keeper = keeper{durable: j.Durable}
+	f.sum = f.desc.Digest.Algorithm().Hash()
+	f.claimed, f.hashed = 0, 0
+	if id, trusted := fileid.Of(opened); trusted && j.ID != nil && *j.ID == id {
+		if u, ok := f.sum.(encoding.BinaryUnmarshaler); ok && u.UnmarshalBinary(j.State) == nil {
+			f.claimed, f.hashed = j.Front, j.Front
+		} else {
+			f.sum.Reset()
+		}
+	}
+	return true
+}

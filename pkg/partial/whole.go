@@ -1,0 +1,193 @@
+package partial
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/modseal/modseal/artifacttypes"
+	"github.com/modseal/modseal/pkg/fileid"
+	"github.com/modseal/modseal/pkg/ingest"
+	"github.com/modseal/modseal/pkg/internal/integrity"
+)
+
+// Whole says that the bytes of a file on disk hash to a digest. Only
+// [File.Finish] and [Check] make one.
+type Whole struct {
+	name    string
+	desc    ocispec.Descriptor
+	at      fileid.ID
+	trusted bool
+	synced  bool
+}
+
+// Name returns the name of the file in its root.
+func (w Whole) Name() string { return w.name }
+
+// Descriptor returns what the file is, and an empty one of a zero Whole.
+func (w Whole) Descriptor() ocispec.Descriptor { return w.desc }
+
+// ID returns how the file looked when its bytes were the right ones. trusted says
+// whether any later change, also one within the same step of the clock, gives it
+// another look, unless whoever made it turned the modification time back within
+// that step.
+func (w Whole) ID() (at fileid.ID, trusted bool) { return w.at, w.trusted }
+
+// Synced reports whether the bytes are on disk for sure. They are, except of a
+// file of less than [SyncAtOnce] bytes that was opened with SyncLater.
+func (w Whole) Synced() bool { return w.synced }
+
+// SyncAtOnce is the size from which a file is synced when it is whole, while
+// others are still coming; smaller ones may be synced together.
+const SyncAtOnce = 1 << 20
+
+// MissingError says that a file cannot be finished yet.
+type MissingError struct {
+	What    string
+	Missing int64 // bytes
+	Size    int64
+}
+
+func (e *MissingError) Error() string {
+	return fmt.Sprintf("%s: %d of %d bytes did not come", e.What, e.Missing, e.Size)
+}
+
+// Finish waits until every byte is hashed, compares the digest, and gives the
+// file its mode and the name to, which may be the one it has. The journal is gone
+// then and the file closed.
+//
+// It fails with a *MissingError when bytes are missing, with the cause of ctx,
+// with what the disk said, and with a *integrity.Error when the bytes are not the
+// blob. The file is open then: what remains is Reset, Suspend or Discard.
+func (f *File) Finish(ctx context.Context, to string) (Whole, error) {
+	var missing int64
+	for _, s := range f.Missing() {
+		missing += s.Len()
+	}
+	if missing > 0 {
+		return Whole{}, &MissingError{What: f.label(), Missing: missing, Size: f.desc.Size}
+	}
+	if err := f.await(ctx); err != nil {
+		return Whole{}, err
+	}
+	if got := digest.NewDigest(f.desc.Digest.Algorithm(), f.sum); got != f.desc.Digest {
+		f.bad = true
+		return Whole{}, &integrity.Error{What: f.o.What, Want: f.desc.Digest, Got: got, WantSize: f.desc.Size, GotSize: f.desc.Size}
+	}
+	synced := f.desc.Size >= SyncAtOnce || !f.o.SyncLater
+	if synced {
+		if err := f.data.Sync(); err != nil {
+			return Whole{}, err
+		}
+	}
+	f.halt()
+	w, err := f.settle(to)
+	if err != nil {
+		return Whole{}, err
+	}
+	w.synced = synced
+	defer f.release()
+	err = f.data.Close()
+	f.removeJournal()
+	return w, err
+}
+
+// settle gives the file its mode and name, and learns how it looks.
+func (f *File) settle(to string) (Whole, error) {
+	if err := f.data.Chmod(f.o.Mode); err != nil {
+		return Whole{}, err
+	}
+	if err := f.stamp(); err != nil {
+		return Whole{}, err
+	}
+	if to != f.name {
+		if err := f.root.Rename(f.name, to); err != nil {
+			return Whole{}, err
+		}
+	}
+	info, err := f.data.Stat()
+	if err != nil {
+		return Whole{}, err
+	}
+	if info.Size() != f.desc.Size {
+		return Whole{}, &integrity.Error{What: f.o.What, Want: f.desc.Digest, WantSize: f.desc.Size, GotSize: info.Size()}
+	}
+	w := Whole{name: to, desc: f.desc}
+	w.at, w.trusted = fileid.Of(info)
+	return w, nil
+}
+
+// removeJournal removes what no process needs any more.
+func (f *File) removeJournal() {
+	_ = f.root.Remove(f.name + journalSuffix)
+	_ = f.root.Remove(f.name + journalSuffix + ".new")
+}
+
+func (f *File) label() string {
+	if f.o.What != "" {
+		return f.o.What
+	}
+	return f.desc.Digest.String()
+}
+
+// Check reads a file that is there under its name, and gives it the mode. It
+// fails with a *integrity.Error when its bytes are not those of desc, and with an
+// error that wraps fs.ErrInvalid when it is no plain file with one name.
+func Check(ctx context.Context, root *os.Root, name string, desc ocispec.Descriptor, mode fs.FileMode) (Whole, error) {
+	if err := artifacttypes.ValidateDescriptor(desc); err != nil {
+		return Whole{}, err
+	}
+	named, err := root.Lstat(name)
+	if err != nil {
+		return Whole{}, err
+	}
+	if !named.Mode().IsRegular() || isLinked(named) {
+		return Whole{}, fmt.Errorf("%s: %w: it is no plain file with one name", name, fs.ErrInvalid)
+	}
+	if named.Size() != desc.Size {
+		return Whole{}, &integrity.Error{What: name, Want: desc.Digest, WantSize: desc.Size, GotSize: named.Size()}
+	}
+	in, err := root.Open(name)
+	if err != nil {
+		return Whole{}, err
+	}
+	defer in.Close()
+	return check(ctx, root, name, in, named, desc, mode)
+}
+
+func check(ctx context.Context, root *os.Root, name string, in *os.File, named fs.FileInfo, desc ocispec.Descriptor, mode fs.FileMode) (Whole, error) {
+	f := &File{root: root, name: name, desc: desc, data: in, o: Options{Mode: mode, What: name}}
+	if info, err := in.Stat(); err != nil || !os.SameFile(info, named) {
+		return Whole{}, errors.Join(err, fmt.Errorf("%s: %w: it is not the same twice", name, fs.ErrInvalid))
+	}
+	// Before reading: who writes meanwhile shows.
+	w, err := f.settle(name)
+	if err != nil {
+		return Whole{}, err
+	}
+	buf := buffers.Get().(*buffer)
+	defer buffers.Put(buf)
+	sum := desc.Digest.Algorithm().Hash()
+	if _, err := io.CopyBuffer(struct{ io.Writer }{sum}, ingest.ContextReader(ctx, in), buf[:]); err != nil {
+		return Whole{}, err
+	}
+	bad := &integrity.Error{What: name, Want: desc.Digest, Got: digest.NewDigest(desc.Digest.Algorithm(), sum), WantSize: desc.Size, GotSize: desc.Size}
+	if bad.Got != desc.Digest {
+		return Whole{}, bad
+	}
+	info, err := in.Stat()
+	if err != nil {
+		return Whole{}, err
+	}
+	if now, _ := fileid.Of(info); now != w.at {
+		return Whole{}, fmt.Errorf("%s: it changed while it was read; stop what writes to it: %w", name, bad)
+	}
+	w.synced = true
+	return w, in.Sync() // whoever wrote it may not have come so far
+}
