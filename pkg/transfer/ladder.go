@@ -285,18 +285,18 @@ func (j *upload) mount(ctx context.Context) (bool, error) {
 
 // refusal says that the registry does not take a blob in the way it was sent.
 type refusal struct {
-	what  refused
+	what  objection
 	err   error
 	final bool // it is about the registry, not about this blob
 }
 
-type refused int
+type objection int
 
 const (
-	refusedStream refused = iota // of unknown digest
-	refusedChunks                // in several requests
-	refusedResume                // where it said that it goes on
-	refusedDigest                // it got other bytes than those of the digest
+	refusedStream objection = iota // of unknown digest
+	refusedChunks                  // in several requests
+	refusedResume                  // where it said that it goes on
+	refusedDigest                  // it got other bytes than those of the digest
 )
 
 func (r *refusal) Error() string { return r.err.Error() }
