@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/term"
 
+	"github.com/modseal/modseal/cmd/modseal/cli/render"
 	"github.com/modseal/modseal/pkg/remote"
 )
 
@@ -116,7 +117,7 @@ func (e environment) sourceDate() (*time.Time, error) {
 // colours.
 func (e environment) terminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd())) && e.get("TERM") != "dumb"
+	return ok && term.IsTerminal(int(f.Fd())) && e.get("TERM") != "dumb" && render.Draws(f)
 }
 
 func proxyFromEnvironment(req *http.Request) (*url.URL, error) { return http.ProxyFromEnvironment(req) }

@@ -9,7 +9,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/mattn/go-runewidth"
 	"github.com/vbauerster/mpb/v8"
 	"github.com/vbauerster/mpb/v8/decor"
 	"golang.org/x/term"
@@ -29,47 +28,46 @@ const (
 	leastName                   = 3
 )
 
-// home goes to the first column. mpb goes up from wherever the cursor is, and the
-// terminal's echo of ^C moves it.
-const home = "\r"
-
 // bars is what people see on a terminal: a row per large file that moves, and
 // two for the total. All rows are drawn in one go from one snapshot, so that ten
 // thousand files cost no more than four.
 type bars struct {
-	w     io.Writer
-	state *state
-	mpb   *mpb.Progress
-	total *mpb.Bar
-	style mpb.BarFiller
+	w      io.Writer
+	frames *frames
+	state  *state
+	mpb    *mpb.Progress
+	total  *mpb.Bar
+	style  mpb.BarFiller
 
 	mu     sync.Mutex
 	budget budget
 
 	// Touched by the drawing only, which is one at a time.
-	rows  []string
-	width int
+	rows []string
 }
 
 func newBars(w io.Writer, s *state) *bars {
-	return &bars{w: w, state: s, style: mpb.BarStyle().Build()}
+	b := &bars{w: w, state: s, style: mpb.BarStyle().Build()}
+	b.frames = &frames{w: w, width: func() int {
+		width, _ := b.size()
+		return width + 1
+	}}
+	return b
 }
 
 func (b *bars) begin() {
-	b.mpb = mpb.New(mpb.WithOutput(b.w), mpb.WithAutoRefresh())
+	b.mpb = mpb.New(mpb.WithOutput(b.frames), mpb.WithAutoRefresh())
 	// The first row is that of the bar itself, the others extend it.
 	b.total = b.mpb.MustAdd(0, mpb.BarFillerFunc(b.first), mpb.BarFillerTrim(),
 		mpb.BarExtender(mpb.BarFillerFunc(b.others), false))
 }
 
 // first draws all rows and writes the first of them.
-func (b *bars) first(w io.Writer, st decor.Statistics) error {
+func (b *bars) first(w io.Writer, _ decor.Statistics) error {
 	s := b.state.snapshot()
-	undo := b.unwrap(st.AvailableWidth)
-	b.width = st.AvailableWidth
-	// The last column stays free: some terminals go to the next line there.
-	b.rows = b.draw(&s, min(st.AvailableWidth-1, widest), b.height()-2)
-	_, err := io.WriteString(w, undo+home+b.rows[0])
+	width, height := b.size()
+	b.rows = b.draw(&s, min(width, widest), height-2)
+	_, err := io.WriteString(w, b.rows[0])
 	return err
 }
 
@@ -82,28 +80,15 @@ func (b *bars) others(w io.Writer, _ decor.Statistics) error {
 	return nil
 }
 
-// unwrap returns what takes away rows that broke when the terminal was made
-// narrower, for which mpb does not go up far enough.
-func (b *bars) unwrap(width int) string {
-	more := 0
-	if width > 0 && width < b.width {
-		for _, r := range b.rows {
-			more += max(runewidth.StringWidth(r)-1, 0) / width
-		}
-	}
-	if more == 0 {
-		return ""
-	}
-	return fmt.Sprintf("\x1b[%dA\x1b[J", more)
-}
-
-func (b *bars) height() int {
+// size returns how many columns and rows there are to draw in. The last column
+// stays free: some terminals go to the next row there.
+func (b *bars) size() (width, height int) {
 	if f, ok := b.w.(*os.File); ok {
-		if _, h, err := term.GetSize(int(f.Fd())); err == nil && h > 0 {
-			return h
+		if w, h, err := term.GetSize(int(f.Fd())); err == nil && w > 0 && h > 0 {
+			return w - 1, h
 		}
 	}
-	return 24
+	return 79, 24
 }
 
 // draw returns the rows, at least one and at most as many as fit.
@@ -177,15 +162,11 @@ func (b *bars) finished(it item, reused bool) {
 	}
 }
 
-func (b *bars) above(line string) { _, _ = b.mpb.Write([]byte(home + line + "\n")) } // after the end nobody looks
+func (b *bars) above(line string) { _, _ = b.mpb.Write([]byte(line + "\n")) } // after the end nobody looks
 
 func (b *bars) columns() int {
-	if f, ok := b.w.(*os.File); ok {
-		if w, _, err := term.GetSize(int(f.Fd())); err == nil && w > 1 {
-			return w - 1
-		}
-	}
-	return 79
+	width, _ := b.size()
+	return width
 }
 
 // close takes the bars away and leaves the total.
@@ -193,9 +174,7 @@ func (b *bars) close(complete bool) {
 	s := b.state.snapshot()
 	b.total.Abort(true)
 	b.mpb.Wait()
-	line := ""
 	if s.totalFiles > 0 {
-		line = s.totals(complete) + "\n"
+		_, _ = b.frames.Write([]byte(s.totals(complete) + "\n")) // nobody looks
 	}
-	_, _ = io.WriteString(b.w, home+"\x1b[J"+line) // nobody looks
 }

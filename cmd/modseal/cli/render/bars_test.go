@@ -99,12 +99,32 @@ func TestBarsAreFew(t *testing.T) {
 	}
 }
 
-// Rows that a narrower terminal broke are taken away with the others.
-func TestUnwrap(t *testing.T) {
-	b := &bars{rows: []string{strings.Repeat("x", 79), strings.Repeat("模", 20), "short"}, width: 80}
-	for width, want := range map[int]string{80: "", 100: "", 79: "", 40: "\x1b[1A\x1b[J", 20: "\x1b[4A\x1b[J", 0: ""} {
-		if got := b.unwrap(width); got != want {
-			t.Errorf("from 80 to %d columns: %q, want %q", width, got, want)
+// Rows are written over, what is left of them is erased, and never the screen as
+// a whole. Those that a narrower terminal broke are taken away with the others.
+func TestFrames(t *testing.T) {
+	var out bytes.Buffer
+	width := 80
+	f := &frames{w: &out, width: func() int { return width }}
+	for _, step := range []struct {
+		name      string
+		width     int
+		in, wants string
+	}{
+		{"the first", 80, "one\ntotal\n", "\rone\x1b[K\ntotal\x1b[K\n\x1b[K"},
+		{"the same", 80, "\x1b[2A\x1b[Jone\ntotal\n", "\r\x1b[2Aone\x1b[K\ntotal\x1b[K\n\x1b[K"},
+		{
+			"more", 80, "\x1b[2A\x1b[Jdone\n" + strings.Repeat("x", 79) + "\n" + strings.Repeat("模", 20) + "\ntotal\n",
+			"\r\x1b[2Adone\x1b[K\n" + strings.Repeat("x", 79) + "\x1b[K\n" + strings.Repeat("模", 20) + "\x1b[K\ntotal\x1b[K\n\x1b[K",
+		},
+		{"narrower, by which 3 rows became 7", 20, "\x1b[3A\x1b[Jtotal\n", "\r\x1b[7Atotal\x1b[K\n" + strings.Repeat("\x1b[K\n", 6) + "\x1b[K\x1b[6A"},
+		{"wider", 80, "\x1b[1A\x1b[Jtotal\n", "\r\x1b[1Atotal\x1b[K\n\x1b[K"},
+		{"fewer", 80, "\x1b[1A\x1b[J", "\r\x1b[1A\x1b[K\n\x1b[K\x1b[1A"},
+		{"none", 80, "", "\r\x1b[K"},
+	} {
+		out.Reset()
+		width = step.width
+		if n, err := f.Write([]byte(step.in)); n != len(step.in) || err != nil || out.String() != step.wants {
+			t.Errorf("%s: %q, %d, %v; want %q", step.name, &out, n, err, step.wants)
 		}
 	}
 }

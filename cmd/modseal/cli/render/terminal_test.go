@@ -34,7 +34,7 @@ type screen struct {
 	ended    bool
 }
 
-var control = regexp.MustCompile(`^\x1b\[(\d*)([AJ])`)
+var control = regexp.MustCompile(`^\x1b\[(\d*)([AK])`)
 
 // key is what a person types. It is not ^C, at which the kernel drops what it has
 // not yet written.
@@ -70,7 +70,6 @@ func (s *screen) show(text string) {
 			if n, _ := strconv.Atoi(m[1]); m[2] == "A" {
 				s.row = max(s.row-max(n, 1), 0)
 			} else {
-				s.rows = s.rows[:s.row+1]
 				s.rows[s.row] = s.rows[s.row][:min(s.col, len(s.rows[s.row]))]
 			}
 			text = text[len(m[0]):]
