@@ -107,26 +107,40 @@ func flip(ts *testscript.TestScript, neg bool, args []string) {
 // sametree A B: the same files with the same bytes and permissions.
 func sametree(ts *testscript.TestScript, neg bool, args []string) {
 	usage(ts, len(args) == 2, neg, "sametree A B")
-	a, err := listTree(ts.MkAbs(args[0]))
-	ts.Check(err)
-	b, err := listTree(ts.MkAbs(args[1]))
-	ts.Check(err)
+	if what := treeDifference(ts.MkAbs(args[0]), ts.MkAbs(args[1])); what != "" {
+		ts.Fatalf("%s and %s: %s", args[0], args[1], what)
+	}
+}
+
+// treeDifference says what differs between two directories, or "".
+func treeDifference(x, y string) string {
+	a, err := listTree(x)
+	if err != nil {
+		return err.Error()
+	}
+	b, err := listTree(y)
+	if err != nil {
+		return err.Error()
+	}
 	for i := range max(len(a), len(b)) {
 		switch {
 		case i >= len(a):
-			ts.Fatalf("%s has %s more", args[1], b[i])
+			return fmt.Sprintf("the second has %s more", b[i])
 		case i >= len(b):
-			ts.Fatalf("%s lacks %s", args[1], a[i])
+			return fmt.Sprintf("the second lacks %s", a[i])
 		case a[i].path != b[i].path || a[i].mode != b[i].mode || a[i].size != b[i].size:
-			ts.Fatalf("%s has %s where %s has %s", args[1], b[i], args[0], a[i])
+			return fmt.Sprintf("the second has %s where the first has %s", b[i], a[i])
 		case a[i].mode.IsRegular():
-			same, err := sameContent(filepath.Join(ts.MkAbs(args[0]), a[i].path), filepath.Join(ts.MkAbs(args[1]), b[i].path))
-			ts.Check(err)
+			same, err := sameContent(filepath.Join(x, a[i].path), filepath.Join(y, b[i].path))
+			if err != nil {
+				return err.Error()
+			}
 			if !same {
-				ts.Fatalf("%s differs", a[i].path)
+				return a[i].path + " differs"
 			}
 		}
 	}
+	return ""
 }
 
 type treeFile struct {
