@@ -49,3 +49,7 @@ func (o Options) state(name string) string {
 	}
 	return filepath.Join(o.StateDir, name)
 }
+
+// Warnings returns what mirrors of registries did wrong so far and was mended by
+// asking elsewhere, for people to read.
+func (c *Client) Warnings() []string { return c.registry.Warnings() }

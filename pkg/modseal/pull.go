@@ -5,9 +5,11 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"path/filepath"
+	"slices"
 
 	"github.com/modseal/modseal/artifacttypes"
 	"github.com/modseal/modseal/pkg/materialize"
+	"github.com/modseal/modseal/pkg/remote"
 	"github.com/modseal/modseal/pkg/verify"
 )
 
@@ -31,6 +33,9 @@ type PullResult struct {
 	Digest       string              `json:"digest"`
 	Verification verify.Report       `json:"verification"`
 	Files        *materialize.Result `json:"result"`
+	// Sources are the hosts that content came from in this pull, when one of
+	// them is a mirror; empty when all came from the registry.
+	Sources []remote.Source `json:"sources,omitempty"`
 }
 
 // Pull resolves target once, verifies what it names, and writes its files below
@@ -40,6 +45,7 @@ func (c *Client) Pull(ctx context.Context, target, dir string, o PullOptions) (*
 	if err != nil {
 		return nil, err
 	}
+	before := c.registry.Sources()
 	var trust *trusted
 	if !o.SkipVerificationUnsafe {
 		// Whom to trust is known before the registry is asked anything.
@@ -68,8 +74,29 @@ func (c *Client) Pull(ctx context.Context, target, dir string, o PullOptions) (*
 	}
 	return &PullResult{
 		Reference: l.String(), Digest: a.descriptor.Digest.String(),
-		Verification: v.Report(), Files: res,
+		Verification: v.Report(), Files: res, Sources: mirrorsSince(c.registry.Sources(), before),
 	}, nil
+}
+
+// mirrorsSince returns what came from where since before, or nothing when no
+// mirror had a part in it. Other pulls of the same client at the same time are
+// counted too.
+func mirrorsSince(now, before []remote.Source) []remote.Source {
+	var out []remote.Source
+	for _, s := range now {
+		for _, b := range before {
+			if b.Host == s.Host && b.Mirror == s.Mirror {
+				s.Bytes -= b.Bytes
+			}
+		}
+		if s.Bytes > 0 {
+			out = append(out, s)
+		}
+	}
+	if !slices.ContainsFunc(out, func(s remote.Source) bool { return s.Mirror }) {
+		return nil
+	}
+	return out
 }
 
 // resolvedPath resolves the links of the part of an absolute path that exists:

@@ -64,7 +64,12 @@ type SignResult struct {
 // layers none but tars of grouped files: the digest of a raw layer is the digest
 // of its file.
 func (c *Client) Sign(ctx context.Context, target string, o SignOptions) (*SignResult, error) {
-	l, err := c.openTarget(target)
+	t, err := ParseTarget(target)
+	if err != nil {
+		return nil, err
+	}
+	// What is signed is what the registry itself has under the name today.
+	l, err := c.openAs(t, false, true)
 	if err != nil {
 		return nil, err
 	}

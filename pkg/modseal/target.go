@@ -163,9 +163,14 @@ type location struct {
 	ingester func(o transfer.UploadOptions) ingest.Ingester
 }
 
-// open opens a registry or layout target. create makes a layout that is not
-// there yet.
+// open opens a registry or layout target. create is for what is written to: it
+// makes a layout that is not there yet, and asks a registry itself, whose tags
+// and referrers a mirror may have of yesterday.
 func (c *Client) open(t Target, create bool) (*location, error) {
+	return c.openAs(t, create, create)
+}
+
+func (c *Client) openAs(t Target, create, direct bool) (*location, error) {
 	switch t.Kind {
 	case KindLayout:
 		open := store.Open
@@ -184,6 +189,9 @@ func (c *Client) open(t Target, create bool) (*location, error) {
 		repo, err := c.registry.Repository(t.Registry)
 		if err != nil {
 			return nil, err
+		}
+		if direct {
+			repo = repo.Direct()
 		}
 		return &location{
 			Target: t, repository: repo,

@@ -64,6 +64,24 @@ func (e environment) defaultPolicy() string {
 	return filepath.Join(dir, "policy.yaml")
 }
 
+// systemHosts is where containerd looks unless it is told otherwise.
+const systemHosts = "/etc/containerd/certs.d"
+
+// hostsDir returns the directory of mirrors: the user's own, or else that of
+// the machine, which is no use to who may not read it.
+func (e environment) hostsDir() string {
+	if dir := e.under(envConfigHome, ".config"); dir != "" {
+		dir = filepath.Join(dir, "certs.d")
+		if _, err := os.Stat(dir); err == nil {
+			return dir
+		}
+	}
+	if _, err := os.ReadDir(systemHosts); err == nil {
+		return systemHosts
+	}
+	return ""
+}
+
 // credentialFiles returns where docker, podman and their helpers keep
 // credentials, in the order in which they are asked.
 func (e environment) credentialFiles() remote.CredentialFiles {

@@ -13,6 +13,7 @@ import (
 	"github.com/modseal/modseal/pkg/modseal"
 	"github.com/modseal/modseal/pkg/policy"
 	"github.com/modseal/modseal/pkg/remote"
+	"github.com/modseal/modseal/pkg/remote/certsd"
 	"github.com/modseal/modseal/pkg/sign"
 	"github.com/modseal/modseal/pkg/verify"
 )
@@ -157,6 +158,8 @@ func hints(err error) []string {
 	var usage *cliUsageError
 	var noScope *policy.NoScopeError
 	switch {
+	case as[*certsd.Error](err):
+		return []string{"mend the file, or leave mirrors out with --hosts-dir none"}
 	case errors.As(err, &noScope):
 		return []string{noScope.Next()}
 	case errors.As(err, &usage):

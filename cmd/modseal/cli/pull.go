@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -13,6 +14,7 @@ import (
 	"github.com/modseal/modseal/cmd/modseal/cli/render"
 	"github.com/modseal/modseal/pkg/materialize"
 	"github.com/modseal/modseal/pkg/modseal"
+	"github.com/modseal/modseal/pkg/remote"
 )
 
 type pullFlags struct {
@@ -134,5 +136,19 @@ func writePull(w io.Writer, r *modseal.PullResult) {
 	}
 	f.Add("pulled to", r.Files.Dir)
 	f.Add("files", summary(counts)+" ("+render.Bytes(size)+"); "+render.Bytes(r.Files.BytesFetched)+" fetched")
+	f.Add("from", sources(r.Sources))
 	f.Flush()
+}
+
+// sources says how much came from whom.
+func sources(from []remote.Source) string {
+	var s []string
+	for _, host := range from {
+		kind := ""
+		if host.Mirror {
+			kind = "mirror "
+		}
+		s = append(s, fmt.Sprintf("%s%s (%s)", kind, host.Host, render.Bytes(host.Bytes)))
+	}
+	return strings.Join(s, ", ")
 }

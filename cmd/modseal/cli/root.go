@@ -91,10 +91,24 @@ func onRun(cmd *cobra.Command, fn func(*cobra.Command) error) {
 	}
 }
 
+// afterRun has fn called after any command ran, failed or not.
+func afterRun(root *cobra.Command, fn func(*cobra.Command)) {
+	if run := root.RunE; run != nil {
+		root.RunE = func(cmd *cobra.Command, args []string) error {
+			defer fn(cmd)
+			return run(cmd, args)
+		}
+	}
+	for _, c := range root.Commands() {
+		afterRun(c, fn)
+	}
+}
+
 // Command returns the command tree, for [Main] and for the generated reference.
 func Command(stdin io.Reader, stdout, stderr io.Writer) *cobra.Command {
 	a := &app{in: stdin, out: stdout, err: stderr, env: processEnvironment()}
 	root := a.rootCommand()
+	afterRun(root, a.warnOfMirrors)
 	root.SetIn(stdin)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
@@ -106,6 +120,7 @@ type app struct {
 	in       io.Reader
 	out, err io.Writer
 	env      environment
+	clients  []*modseal.Client // that the command made
 }
 
 func (a *app) rootCommand() *cobra.Command {
@@ -210,7 +225,11 @@ func (a *app) client(r *option.Registry, p *render.Progress) (*modseal.Client, e
 	if p != nil {
 		options.Progress = p
 	}
-	return modseal.New(options)
+	client, err := modseal.New(options)
+	if err == nil {
+		a.clients = append(a.clients, client)
+	}
+	return client, err
 }
 
 func (a *app) registryOptions(r *option.Registry) (remote.Options, error) {
@@ -218,7 +237,15 @@ func (a *app) registryOptions(r *option.Registry) (remote.Options, error) {
 	if err != nil {
 		return remote.Options{}, fmt.Errorf("credentials: %w", err)
 	}
+	hosts := r.HostsDir
+	switch hosts {
+	case "":
+		hosts = a.env.hostsDir()
+	case option.HostsNone:
+		hosts = ""
+	}
 	return remote.Options{
+		HostsDir:   hosts,
 		PlainHTTP:  r.PlainHTTP,
 		CAFile:     r.CAFile,
 		ClientCert: r.ClientCert,
@@ -249,6 +276,14 @@ func (a *app) warn(o *option.Output, warnings ...string) {
 		default:
 			fmt.Fprintf(a.err, "modseal: warning: %s\n", render.Clean(w))
 		}
+	}
+}
+
+// warnOfMirrors says what was mended by asking elsewhere.
+func (a *app) warnOfMirrors(cmd *cobra.Command) {
+	quiet, err := cmd.Flags().GetBool("quiet")
+	for _, c := range a.clients {
+		a.warn(&option.Output{Quiet: err == nil && quiet}, c.Warnings()...)
 	}
 }
 

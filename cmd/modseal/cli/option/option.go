@@ -43,7 +43,11 @@ type Registry struct {
 	CAFile     string
 	ClientCert string
 	ClientKey  string
+	HostsDir   string // as given; see [HostsNone]
 }
+
+// HostsNone as the directory of hosts means that none is read.
+const HostsNone = "none"
 
 // AddFlags adds the flags of the group.
 func (r *Registry) AddFlags(fs *pflag.FlagSet) {
@@ -52,6 +56,7 @@ func (r *Registry) AddFlags(fs *pflag.FlagSet) {
 	fs.StringVar(&r.CAFile, "ca-file", "", "PEM file of certificate authorities to trust besides the system's")
 	fs.StringVar(&r.ClientCert, "cert-file", "", "PEM file of the client certificate")
 	fs.StringVar(&r.ClientKey, "key-file", "", "PEM file of the client certificate's key")
+	fs.StringVar(&r.HostsDir, "hosts-dir", "", "`DIR` like containerd's certs.d, with a hosts.toml of mirrors for each registry; \"none\" reads none (default: $XDG_CONFIG_HOME/modseal/certs.d, else /etc/containerd/certs.d, when it exists)")
 }
 
 // Trust says whom to trust.
