@@ -40,6 +40,8 @@ var commands = map[string]func(ts *testscript.TestScript, neg bool, args []strin
 	"registry": startRegistry,
 	"requests": requests,
 	"sequence": sequence,
+	"cache":    startCache,
+	"hosts":    writeHosts,
 	"fault":    setFault,
 	"heal":     heal,
 	// artifacts

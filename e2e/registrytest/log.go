@@ -130,6 +130,7 @@ func (f *Front) Sequence(d digest.Digest) string {
 //	blob-ranges           those of them that were answered with a range
 //	blob-download-bytes   the bytes of all
 //	redirects             requests that were sent elsewhere
+//	credentials           requests with an Authorization header
 //	leaked-credentials    requests elsewhere that had an Authorization header
 //	manifest-gets, manifest-puts, tag-gets (GET or HEAD by tag), referrer-gets
 func (f *Front) Count(name string) int64 {
@@ -176,6 +177,9 @@ func (f *Front) record(e Entry) {
 	f.active--
 	f.log = append(f.log, e)
 	f.counts["requests"]++
+	if e.Credentials {
+		f.counts["credentials"]++
+	}
 	if e.Hop > 0 && e.Credentials {
 		f.counts["leaked-credentials"]++
 	}

@@ -78,6 +78,11 @@ func Start(kind Kind, dir string) (*Registry, error) {
 	if err != nil {
 		return nil, fmt.Errorf("registry of kind %s: %w", kind, err)
 	}
+	return behindFront(handler, stop, dir), nil
+}
+
+// behindFront serves what handler does behind a new front.
+func behindFront(handler http.Handler, stop func() error, dir string) *Registry {
 	front := newFront(handler)
 	server := httptest.NewUnstartedServer(front)
 	server.Listener = slowListener{Listener: server.Listener, front: front}
@@ -85,7 +90,7 @@ func Start(kind Kind, dir string) (*Registry, error) {
 	return &Registry{
 		Front: front, Host: strings.TrimPrefix(server.URL, "http://"), Dir: dir,
 		server: server, stop: stop,
-	}, nil
+	}
 }
 
 // Close stops the registry.
@@ -130,7 +135,7 @@ func Handler(kind Kind, dir string) (handler http.Handler, stop func() error, er
 		}
 		return withoutReferrers(s), s.Close, nil
 	case Distribution:
-		return startDistribution(dir)
+		return startDistribution(dir, configuration.Proxy{})
 	case DockerRegistry:
 		return startDockerRegistry(dir)
 	}
@@ -162,7 +167,7 @@ func withoutReferrers(next http.Handler) http.Handler {
 	})
 }
 
-func startDistribution(dir string) (http.Handler, func() error, error) {
+func startDistribution(dir string, upstream configuration.Proxy) (http.Handler, func() error, error) {
 	logrus.SetOutput(io.Discard)
 	cfg := &configuration.Configuration{
 		Version: "0.1",
@@ -172,6 +177,7 @@ func startDistribution(dir string) (http.Handler, func() error, error) {
 		},
 	}
 	cfg.HTTP.Secret = "loopback"
+	cfg.Proxy = upstream
 	ctx, cancel := context.WithCancel(context.Background())
 	app := handlers.NewApp(ctx, cfg)
 	return app, func() error { cancel(); return app.Shutdown() }, nil
