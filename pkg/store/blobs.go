@@ -2,17 +2,14 @@ package store
 
 import (
 	"context"
-	"crypto/rand"
 	_ "crypto/sha256" // the digest algorithms that a layout may use
 	_ "crypto/sha512"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path"
-	"time"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -30,43 +27,6 @@ func blobPath(d digest.Digest) (string, error) {
 		return "", err
 	}
 	return path.Join(ocispec.ImageBlobsDir, d.Algorithm().String(), d.Encoded()), nil
-}
-
-// Ingest implements ingest.Ingester: b is read once, hashed while it is written.
-// A blob that is there already stays as it is, and is not read when its digest is
-// known.
-func (l *Layout) Ingest(ctx context.Context, b ingest.Blob) (ocispec.Descriptor, error) {
-	if b.Known != "" {
-		desc := ocispec.Descriptor{MediaType: b.MediaType, Digest: b.Known, Size: b.Size}
-		if there, err := l.has(desc); there || err != nil {
-			return desc, err
-		}
-	}
-	r, err := b.Open()
-	if err != nil {
-		return ocispec.Descriptor{}, err
-	}
-	defer r.Close()
-	t, err := l.createTemp()
-	if err != nil {
-		return ocispec.Descriptor{}, err
-	}
-	defer t.discard()
-	w := holes.NewWriter(t.file)
-	desc, err := ingest.Copy(ctx, w, r, b)
-	if err == nil {
-		err = w.Finish()
-	}
-	if err != nil {
-		return ocispec.Descriptor{}, err
-	}
-	switch there, err := l.has(desc); {
-	case err != nil:
-		return ocispec.Descriptor{}, err
-	case there:
-		return desc, nil
-	}
-	return desc, t.commitBlob(desc.Digest)
 }
 
 // Fetch opens a manifest or blob. Its bytes are not verified. The reader is also
@@ -98,9 +58,14 @@ func (l *Layout) openBlob(d digest.Digest) (*os.File, error) {
 }
 
 // Exists reports whether target is there with the size it should have. Its bytes
-// are not read.
+// are not read. Who asks may rely on the answer: what is there is not collected
+// before the layout is closed.
 func (l *Layout) Exists(ctx context.Context, target ocispec.Descriptor) (bool, error) {
 	if err := ctx.Err(); err != nil {
+		return false, err
+	}
+	// Where nothing can be written, nothing can be collected either.
+	if err := l.lease(ctx); err != nil && !isReadOnly(err) {
 		return false, err
 	}
 	return l.has(target)
@@ -128,6 +93,9 @@ func (l *Layout) has(desc ocispec.Descriptor) (bool, error) {
 // and with a subject one in the list of the subject's referrers.
 func (l *Layout) Push(ctx context.Context, expected ocispec.Descriptor, content io.Reader) error {
 	if err := artifacttypes.ValidateDescriptor(expected); err != nil {
+		return err
+	}
+	if err := l.lease(ctx); err != nil {
 		return err
 	}
 	if isManifest(expected.MediaType) {
@@ -180,85 +148,6 @@ func (l *Layout) writeFile(name string, raw []byte) error {
 		return err
 	}
 	return syncDir(l.root, ".")
-}
-
-// temp is a file that has no name of the layout yet.
-type temp struct {
-	l    *Layout
-	file *os.File
-	name string // empty once it has its final name
-}
-
-func (l *Layout) createTemp() (*temp, error) {
-	if err := l.root.Mkdir(tempName, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
-		return nil, err
-	}
-	var random [16]byte
-	_, _ = rand.Read(random[:]) // never fails, by its documentation
-	name := path.Join(tempName, hex.EncodeToString(random[:]))
-	f, err := l.root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
-	if err != nil {
-		return nil, err
-	}
-	return &temp{l: l, file: f, name: name}, nil
-}
-
-// discard removes the file unless it was committed.
-func (t *temp) discard() {
-	if t.name != "" {
-		_ = t.file.Close()
-		_ = t.l.root.Remove(t.name)
-	}
-}
-
-// commit syncs the file and gives it its final name.
-func (t *temp) commit(name string) error {
-	if err := t.file.Sync(); err != nil {
-		return err
-	}
-	if err := t.file.Close(); err != nil {
-		return err
-	}
-	if err := t.l.root.Rename(t.name, name); err != nil {
-		return err
-	}
-	t.name = ""
-	return nil
-}
-
-func (t *temp) commitBlob(d digest.Digest) error {
-	name, err := blobPath(d)
-	if err != nil {
-		return err
-	}
-	if err := t.l.root.MkdirAll(path.Dir(name), 0o755); err != nil {
-		return err
-	}
-	return t.commit(name)
-}
-
-// staleAfter is when a temporary file counts as left behind by a process that
-// was killed: a living one writes all the time.
-const staleAfter = 24 * time.Hour
-
-// removeStaleTemps frees what killed processes left. Failing to is no error:
-// the layout works with it, and may be read-only.
-func (l *Layout) removeStaleTemps() {
-	dir, err := l.root.Open(tempName)
-	if err != nil {
-		return
-	}
-	defer dir.Close()
-	entries, err := dir.ReadDir(-1)
-	if err != nil {
-		return
-	}
-	for _, e := range entries {
-		info, err := e.Info()
-		if err == nil && info.Mode().IsRegular() && time.Since(info.ModTime()) > staleAfter {
-			_ = l.root.Remove(path.Join(tempName, e.Name()))
-		}
-	}
 }
 
 // syncBlobDirs puts the names of all renamed blobs on disk.

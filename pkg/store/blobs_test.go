@@ -11,7 +11,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -203,26 +202,6 @@ func TestFetchDoesNotVerify(t *testing.T) {
 	defer rc.Close()
 	if _, ok := rc.(io.ReaderAt); !ok {
 		t.Error("headers of weights cannot be read without reading all of it")
-	}
-}
-
-func TestCreateRemovesOldTemps(t *testing.T) {
-	l := mustCreate(t, t.TempDir())
-	dir := filepath.Join(l.Path(), ".modseal-tmp")
-	fresh, old := filepath.Join(dir, "fresh"), filepath.Join(dir, "old")
-	for _, name := range []string{fresh, old} {
-		write(t, name, "x")
-	}
-	long := time.Now().Add(-48 * time.Hour)
-	if err := os.Chtimes(old, long, long); err != nil {
-		t.Fatal(err)
-	}
-	mustCreate(t, l.Path())
-	if _, err := os.Stat(old); err == nil {
-		t.Error("what a killed process left two days ago is still there")
-	}
-	if _, err := os.Stat(fresh); err != nil {
-		t.Errorf("a file that is being written was removed: %v", err)
 	}
 }
 

@@ -9,12 +9,10 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"time"
 
-	"github.com/gofrs/flock"
 	"github.com/opencontainers/go-digest"
 	"github.com/opencontainers/image-spec/specs-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -215,15 +213,16 @@ func (l *Layout) updateIndex(ctx context.Context, change func(*layoutIndex) erro
 	if err != nil {
 		return err
 	}
+	// The names of the blobs must be on disk before something refers to them, and
+	// before the caller is told that what did so already is whole again.
+	if err := l.syncBlobDirs(); err != nil {
+		return err
+	}
 	l.mu.Lock()
 	same := bytes.Equal(raw, l.indexRaw)
 	l.mu.Unlock()
 	if same {
 		return nil
-	}
-	// The names of the blobs must be on disk before something refers to them.
-	if err := l.syncBlobDirs(); err != nil {
-		return err
 	}
 	if err := l.writeFile(ocispec.ImageIndexFile, raw); err != nil {
 		return err
@@ -250,17 +249,12 @@ func (l *Layout) lock(ctx context.Context) (unlock func(), err error) {
 			<-l.writing
 		}
 	}()
-	// flock opens by path, outside of os.Root: it must not create a file at the
-	// end of a stranger's link.
-	if _, err := l.statRegular(lockName); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	file, err := l.openLock(lockName)
+	if err != nil {
 		return nil, err
 	}
-	file := flock.New(filepath.Join(l.path, lockName), flock.SetPermissions(0o644))
 	if _, err := file.TryLockContext(ctx, lockRetry); err != nil {
-		if ctx.Err() != nil {
-			return nil, context.Cause(ctx)
-		}
-		return nil, fmt.Errorf("lock %s: %w", filepath.Join(l.path, lockName), err)
+		return nil, l.lockError(ctx, lockName, err)
 	}
 	return func() {
 		_ = file.Unlock()

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/gofrs/flock"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"oras.land/oras-go/v2/errdef"
@@ -29,10 +30,15 @@ var ErrCorrupt = errors.New("corrupt OCI layout")
 // a layout is never mixed into other files.
 var ErrNotEmpty = errors.New("directory is neither empty nor an OCI layout")
 
+// ErrBusy is wrapped when another process, or another Layout of this one, uses the
+// layout in a way that leaves no room for what was asked: try again.
+var ErrBusy = errors.New("somebody else is writing to the layout")
+
 // Names of modseal's own in a layout. Other tools ignore them.
 const (
 	ownPrefix = ".modseal"
 	lockName  = ownPrefix + ".lock"
+	leaseName = ownPrefix + "-writers.lock"
 	tempName  = ownPrefix + "-tmp"
 )
 
@@ -44,6 +50,9 @@ type Layout struct {
 
 	// writing is held, and then the file lock, by who changes index.json.
 	writing chan struct{}
+	// leasing is held by who takes or gives back the lease of a writer.
+	leasing chan struct{}
+	leased  *flock.Flock // nil before the first write
 
 	mu       sync.Mutex
 	indexRaw []byte        // index.json as it was read last,
@@ -56,13 +65,13 @@ type subjectsCache map[digest.Digest]digest.Digest
 // Create opens the layout at path and makes it, with missing parents, when there
 // is nothing. A directory with other files in it is refused with [ErrNotEmpty].
 func Create(path string) (*Layout, error) {
-	if err := os.MkdirAll(path, 0o755); err != nil {
+	if err := makeDirs(path); err != nil {
 		return nil, err
 	}
 	l, err := open(path)
 	if !errors.Is(err, errdef.ErrNotFound) {
 		if err == nil {
-			l.removeStaleTemps()
+			l.removeDeadTemps(false)
 		}
 		return l, err
 	}
@@ -87,6 +96,40 @@ func Create(path string) (*Layout, error) {
 	return open(path)
 }
 
+// makeDirs makes the directory and its missing parents, and puts their names on
+// disk: a layout that a crash takes away with its directory was not written.
+func makeDirs(path string) error {
+	if _, err := os.Stat(path); err == nil {
+		return nil
+	}
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return err
+	}
+	var made []string // parents of what is not there yet
+	for dir := abs; ; dir = filepath.Dir(dir) {
+		if _, err := os.Lstat(dir); err == nil || dir == filepath.Dir(dir) {
+			break
+		}
+		made = append(made, filepath.Dir(dir))
+	}
+	if err := os.MkdirAll(abs, 0o755); err != nil {
+		return err
+	}
+	for _, parent := range made {
+		root, err := os.OpenRoot(parent)
+		if err != nil {
+			return err
+		}
+		err = syncDir(root, ".")
+		_ = root.Close()
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Open opens the layout at path. The error wraps errdef.ErrNotFound when there
 // is none, and errdef.ErrUnsupportedVersion when its oci-layout names another
 // version than 1.0.0.
@@ -104,12 +147,19 @@ func open(path string) (*Layout, error) {
 		}
 		return nil, err
 	}
-	l := &Layout{path: abs, root: root, writing: make(chan struct{}, 1), subjects: subjectsCache{}}
+	l := newLayout(abs, root)
 	if err := l.check(); err != nil {
 		_ = root.Close()
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return l, nil
+}
+
+func newLayout(path string, root *os.Root) *Layout {
+	return &Layout{
+		path: path, root: root, subjects: subjectsCache{},
+		writing: make(chan struct{}, 1), leasing: make(chan struct{}, 1),
+	}
 }
 
 // check reads what says that this is a layout that can be worked with.
@@ -140,8 +190,8 @@ func initialize(path string) error {
 	if err != nil {
 		return err
 	}
-	l := &Layout{path: path, root: root, writing: make(chan struct{}, 1)}
-	defer root.Close()
+	l := newLayout(path, root)
+	defer l.Close()
 	version, err := artifacttypes.Marshal(ocispec.ImageLayout{Version: ocispec.ImageLayoutVersion})
 	if err != nil {
 		return err
@@ -159,8 +209,11 @@ func initialize(path string) error {
 // Path returns the absolute path of the layout.
 func (l *Layout) Path() string { return l.path }
 
-// Close releases the directory. Nothing is lost when it is not called.
-func (l *Layout) Close() error { return l.root.Close() }
+// Close releases the directory, and lets [Layout.Collect] take what was written
+// and is not referred to. Nothing is lost when it is not called.
+func (l *Layout) Close() error {
+	return errors.Join(l.endLease(), l.root.Close())
+}
 
 // openRegular opens a regular file of the layout and nothing else: through a
 // link, a layout from a stranger could name any file of this machine. A link

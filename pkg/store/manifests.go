@@ -244,6 +244,9 @@ func (l *Layout) Tag(ctx context.Context, desc ocispec.Descriptor, reference str
 	if err := artifacttypes.ValidateDescriptor(desc); err != nil {
 		return err
 	}
+	if err := l.lease(ctx); err != nil {
+		return err
+	}
 	there, err := l.has(desc)
 	if err != nil {
 		return err

@@ -60,3 +60,14 @@ func (a *app) completeDirThenTarget(cmd *cobra.Command, args []string, toComplet
 	}
 	return a.completeTarget(cmd, args, toComplete)
 }
+
+// completeLayout completes the directory of a layout, behind its prefix.
+func completeLayout(_ *cobra.Command, args []string, toComplete string) ([]string, cobra.ShellCompDirective) {
+	switch {
+	case len(args) > 0:
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	case strings.HasPrefix("oci:", toComplete):
+		return []string{"oci:"}, cobra.ShellCompDirectiveNoSpace | cobra.ShellCompDirectiveNoFileComp
+	}
+	return nil, cobra.ShellCompDirectiveFilterDirs
+}

@@ -15,6 +15,7 @@ import (
 	"github.com/modseal/modseal/pkg/remote"
 	"github.com/modseal/modseal/pkg/remote/certsd"
 	"github.com/modseal/modseal/pkg/sign"
+	"github.com/modseal/modseal/pkg/store"
 	"github.com/modseal/modseal/pkg/verify"
 )
 
@@ -180,6 +181,8 @@ func hints(err error) []string {
 		return []string{"run in a terminal, set MODSEAL_PASSWORD for a key, or use --password-stdin for a registry"}
 	case errors.Is(err, sign.ErrPassword):
 		return []string{"give the password that the key was made with, in MODSEAL_PASSWORD or COSIGN_PASSWORD, or unset both to be asked"}
+	case errors.Is(err, store.ErrBusy):
+		return []string{"wait until the other commands are done, or try again"}
 	case errors.Is(err, materialize.ErrForeignFile):
 		return []string{"move the file away, pull into another directory, or replace it with --overwrite"}
 	}

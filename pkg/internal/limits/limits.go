@@ -67,6 +67,9 @@ const (
 	LayoutManifests = 100_000
 	// LayoutFileBytes bounds the file oci-layout, which holds one version.
 	LayoutFileBytes = 4 << 10
+	// LayoutBlobs bounds the blobs of a layout that is collected: each takes about
+	// 500 bytes of memory meanwhile.
+	LayoutBlobs = 1_000_000
 	// ReferrerListBytes bounds a list of referrers in a layout: far more than a
 	// registry would take, and enough for every list within Referrers.
 	ReferrerListBytes = 32 << 20
