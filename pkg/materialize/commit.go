@@ -9,13 +9,14 @@ import (
 	"path"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/modseal/modseal/pkg/fileid"
 	"github.com/modseal/modseal/pkg/internal/integrity"
+	"github.com/modseal/modseal/pkg/partial"
 )
 
 // commit gives the staged files their names. Everything is good by now; only the
@@ -29,11 +30,11 @@ func (j *job) commit(ctx context.Context) error {
 	}
 	needed := map[string]bool{}
 	for _, f := range j.plan.files {
-		if f.staged == "" && f.outcome != Reused {
+		if f.staged == nil && f.outcome != Reused {
 			return fmt.Errorf("%s: it was right and changed during this call; stop what writes to it", path.Join(j.dir, f.path))
 		}
-		if f.staged != "" && f.outcome != Reused {
-			needed[f.staged] = true
+		if f.staged != nil && f.outcome != Reused {
+			needed[f.staged.name] = true
 		}
 	}
 	if err := j.stage.sync(j.root, needed); err != nil {
@@ -53,29 +54,29 @@ func (j *job) commit(ctx context.Context) error {
 		}
 	}
 	for _, f := range j.plan.files {
-		if f.staged == "" || f.outcome == Reused {
+		if f.staged == nil || f.outcome == Reused {
 			continue
 		}
 		if err := j.place(ctx, f, dirs); err != nil {
 			return fmt.Errorf("%s: %w", path.Join(j.dir, f.path), err)
 		}
 	}
-	return j.syncDirs(dirs)
+	if err := j.syncDirs(dirs); err != nil {
+		return err
+	}
+	if j.options.StateFile != "" {
+		j.clock = j.stage.nextTick()
+	}
+	return nil
 }
-
-// rehashBelow is the size up to which a staged file is hashed again before it
-// gets its name, in less time than it takes until the clock of the file system
-// shows that it was written to. Larger ones wait for the clock.
-const rehashBelow = 64 << 20
 
 // checkAllStaged makes sure, before any file gets its name, that nobody wrote to
 // those that were waiting for the others.
 func (j *job) checkAllStaged(ctx context.Context) error {
-	time.Sleep(fileid.ClockTick) // from here on a change shows
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.SetLimit(j.options.Concurrency)
 	for _, f := range j.plan.files {
-		if f.staged == "" || f.outcome == Reused {
+		if f.staged == nil || f.outcome == Reused {
 			continue
 		}
 		group.Go(func() error {
@@ -91,34 +92,24 @@ func (j *job) checkAllStaged(ctx context.Context) error {
 // checkStaged compares a staged file with how it looked when its bytes were
 // hashed. Where looks do not say enough, the bytes decide.
 func (j *job) checkStaged(ctx context.Context, f *file) error {
-	named, err := j.root.Lstat(f.staged)
+	named, err := j.root.Lstat(f.staged.name)
 	if err != nil {
 		return err
 	}
-	if !named.Mode().IsRegular() {
-		return j.tampered(f, "")
-	}
-	at, trusted := fileid.Of(named)
-	if trusted && f.size >= rehashBelow && at == f.stagedAt {
+	if at, _ := fileid.Of(named); named.Mode().IsRegular() && f.staged.trusted && at == f.staged.at {
 		return nil
 	}
-	in, err := j.root.Open(f.staged)
-	if err != nil {
+	w, err := partial.Check(ctx, j.root, f.staged.name, ocispec.Descriptor{Digest: f.digest, Size: f.size}, f.mode)
+	var bad *integrity.Error
+	switch {
+	case errors.As(err, &bad):
+		return j.tampered(f, bad.Got)
+	case errors.Is(err, fs.ErrInvalid):
+		return j.tampered(f, "")
+	case err != nil:
 		return err
 	}
-	defer in.Close()
-	got, err := hashFile(ctx, in, f.digest.Algorithm())
-	if err != nil {
-		return err
-	}
-	after, err := in.Stat()
-	if err != nil {
-		return err
-	}
-	if now, _ := fileid.Of(after); got != f.digest || now != at || !os.SameFile(named, after) {
-		return j.tampered(f, got)
-	}
-	f.stagedAt = at
+	f.staged = ofWhole(w)
 	return nil
 }
 
@@ -142,17 +133,17 @@ func (j *job) place(ctx context.Context, f *file, dirs map[string]bool) error {
 			break
 		}
 	}
-	info, err := j.root.Lstat(f.staged)
+	info, err := j.root.Lstat(f.staged.name)
 	if err != nil {
 		return err
 	}
-	if at, _ := fileid.Of(info); at != f.stagedAt || !info.Mode().IsRegular() {
+	if at, _ := fileid.Of(info); at != f.staged.at || !info.Mode().IsRegular() {
 		if err := j.checkStaged(ctx, f); err != nil {
 			return err
 		}
 	}
-	f.at = &f.stagedAt
-	if err := j.root.Rename(f.staged, f.path); err != nil {
+	f.at = &f.staged.at
+	if err := j.root.Rename(f.staged.name, f.path); err != nil {
 		return err
 	}
 	if f.layer == "" { // of a tar layer, the layer is what moves

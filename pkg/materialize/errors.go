@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strings"
 
 	"github.com/opencontainers/go-digest"
 )
@@ -54,21 +55,33 @@ func (e *DiskFullError) Error() string {
 	return fmt.Sprintf("%s: %d bytes are needed and %d are free; free some space or choose another directory", e.Dir, e.Need, e.Free)
 }
 
-// IncompleteError says that not everything could be fetched and that verified
-// layers were kept, so that the next call continues.
+// IncompleteError says that not everything could be fetched and what was kept, so
+// that the next call continues.
 type IncompleteError struct {
 	Dir   string // the directory that was to be filled
-	Kept  int    // layers kept in Dir/.modseal-partial
-	Bytes int64
+	Kept  int    // whole layers that were verified, in Dir/.modseal-partial
+	Parts int    // layers of which a part is there, beside those
+	Bytes int64  // of all of them
 	Err   error
 }
 
 func (e *IncompleteError) Error() string {
-	layers := "1 verified layer"
-	if e.Kept != 1 {
-		layers = fmt.Sprintf("%d verified layers", e.Kept)
+	var kept []string
+	if e.Kept > 0 || e.Parts == 0 {
+		kept = append(kept, plural(e.Kept, "verified layer"))
 	}
-	return fmt.Sprintf("%v (kept in %s: %s, %d bytes, for the next pull)", e.Err, filepath.Join(e.Dir, StagingName), layers, e.Bytes)
+	if e.Parts > 0 {
+		kept = append(kept, plural(e.Parts, "unfinished layer"))
+	}
+	return fmt.Sprintf("%v (kept in %s: %s, %d bytes, for the next pull)",
+		e.Err, filepath.Join(e.Dir, StagingName), strings.Join(kept, " and "), e.Bytes)
 }
 
 func (e *IncompleteError) Unwrap() error { return e.Err }
+
+func plural(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}

@@ -7,18 +7,16 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
-	"path"
 	"slices"
+	"sync/atomic"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/modseal/modseal/artifacttypes"
-	"github.com/modseal/modseal/pkg/fileid"
-	"github.com/modseal/modseal/pkg/internal/holes"
 	"github.com/modseal/modseal/pkg/internal/integrity"
+	"github.com/modseal/modseal/pkg/partial"
 )
 
 // blob is a raw layer to fetch and the files that get its bytes.
@@ -48,25 +46,40 @@ func (p *plan) blobs() []*blob {
 	return list
 }
 
-// checkSpace refuses what would not fit, before hours of fetching. The content
-// of compressed layers is not known and not counted.
+// checkSpace refuses what would not fit, before hours of fetching. What is there
+// from an earlier call is not counted, nor the content of compressed layers,
+// which is not known.
 func (j *job) checkSpace() error {
 	var need int64
 	for _, b := range j.plan.blobs() {
-		copies := int64(len(b.files))
-		if j.stage.has(b.desc) {
-			copies--
-		}
-		need += copies * b.desc.Size
+		need += int64(len(b.files))*b.desc.Size - j.stage.kept(b.desc)
 	}
 	for _, l := range j.plan.unpack {
 		need += l.Descriptor.Size
+		if j.stagesTar(l) {
+			need += l.Descriptor.Size - j.stage.kept(l.Descriptor)
+		}
 	}
 	free, known := freeSpace(j.dir)
 	if known && need > free {
 		return &DiskFullError{Dir: j.dir, Need: need, Free: free}
 	}
 	return nil
+}
+
+// announce says what there will be in all.
+func (j *job) announce() {
+	files, bytes := len(j.plan.unpack), int64(0)
+	for _, l := range j.plan.unpack {
+		bytes += l.Descriptor.Size
+	}
+	for _, f := range j.plan.files {
+		if f.layer == "" { // of a tar layer, the layer is what moves
+			files++
+			bytes += f.size
+		}
+	}
+	j.progress.Plan(files, bytes)
 }
 
 // fetchAll brings every byte that is missing into the staging directory. The
@@ -98,78 +111,52 @@ func (j *job) fetchBlob(ctx context.Context, b *blob) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	name := b.files[0].path
-	j.progress.Start(name, b.desc.Size)
-	staged := path.Join(StagingName, stagedName(b.desc.Digest))
 	first := b.files[0]
-	at, there, err := j.stage.takeOver(ctx, b.desc, first.mode)
+	j.progress.Start(first.path, b.desc.Size)
+	w, there, err := j.stage.takeOver(ctx, b.desc, first.mode)
 	if err != nil {
 		return err
 	}
 	if there {
-		j.progress.Advance(name, b.desc.Size)
-	} else if at, err = j.download(ctx, b.desc, name, staged, first.mode); err != nil {
+		j.progress.Reuse(first.path, b.desc.Size)
+	} else if w, err = j.bring(ctx, b.desc, first.path, partial.Options{Mode: first.mode}); err != nil {
 		return err
 	}
-	first.staged, first.stagedAt = staged, at
-	for _, f := range b.files[1:] {
-		if f.staged, f.stagedAt, err = j.copyStaged(ctx, staged, b.desc, f.mode); err != nil {
+	first.staged = ofWhole(w)
+	for i, f := range b.files[1:] {
+		j.progress.Start(f.path, b.desc.Size)
+		if f.staged, err = j.copyStaged(ctx, w, i, f.mode); err != nil {
 			return fmt.Errorf("%s: %w", f.path, err)
 		}
+		j.progress.Reuse(f.path, b.desc.Size)
 	}
 	return nil
 }
 
-// download stages the bytes of desc under the name to, where nothing is that was
-// not compared with its digest.
-func (j *job) download(ctx context.Context, desc ocispec.Descriptor, what, to string, mode fs.FileMode) (at fileid.ID, err error) {
-	f, part, err := j.stage.create()
-	if err != nil {
-		return at, err
-	}
-	defer f.Close()
-	if desc.Size > 0 { // the digest of nothing was checked by the plan
-		rc, err := j.src.Fetch(ctx, desc)
-		if err != nil {
-			return at, fmt.Errorf("%s: %w", what, err)
-		}
-		defer rc.Close()
-		src := integrity.NewReader(j.counted(rc, what), desc, what)
-		if err := writeStaged(ctx, f, src); err != nil {
-			return at, named(what, err)
-		}
-	}
-	return j.stage.finish(f, part, to, desc.Size, mode)
-}
-
 // copyStaged stages the bytes of a staged layer once more. They are hashed
 // again, since nothing is renamed that was not.
-func (j *job) copyStaged(ctx context.Context, from string, desc ocispec.Descriptor, mode fs.FileMode) (name string, at fileid.ID, err error) {
-	src, err := j.root.Open(from)
+func (j *job) copyStaged(ctx context.Context, from partial.Whole, i int, mode fs.FileMode) (*staged, error) {
+	src, err := j.root.Open(from.Name())
 	if err != nil {
-		return "", at, err
+		return nil, err
 	}
 	defer src.Close()
-	dst, name, err := j.stage.create()
+	name := fmt.Sprintf("%s.%d", from.Name(), i+1)
+	part, err := partial.Open(ctx, j.root, name, from.Descriptor(), partial.Options{
+		What: from.Name(), Mode: mode, Fresh: true, Locked: true, SyncLater: true,
+	})
 	if err != nil {
-		return "", at, err
+		return nil, err
 	}
-	defer dst.Close()
-	if err := writeStaged(ctx, dst, integrity.NewReader(src, desc, from)); err != nil {
-		return "", at, err
+	if err := part.CopyFrom(ctx, src, nil); err != nil {
+		return nil, errors.Join(err, part.Discard())
 	}
-	at, err = j.stage.finish(dst, name, name, desc.Size, mode)
-	return name, at, err
-}
-
-// writeStaged writes a new file. Runs of zeros become holes: what was sparse at
-// its source takes no more room here.
-func writeStaged(ctx context.Context, f *os.File, src io.Reader) error {
-	w := holes.NewWriter(f)
-	if err := copyBytes(ctx, w, src); err != nil {
-		return err
+	w, err := part.Finish(ctx, name)
+	if err != nil {
+		return nil, errors.Join(err, part.Discard())
 	}
-	return w.Finish()
+	j.stage.note(w)
+	return ofWhole(w), nil
 }
 
 // named puts the name of what was fetched before an error that lacks it.
@@ -181,14 +168,31 @@ func named(what string, err error) error {
 	return fmt.Errorf("%s: %w", what, err)
 }
 
-// counted counts the bytes that come from the source.
-func (j *job) counted(r io.Reader, what string) io.Reader {
-	return readerFunc(func(p []byte) (int, error) {
-		n, err := r.Read(p)
-		j.fetched.Add(int64(n))
-		j.progress.Advance(what, int64(n))
-		return n, err
-	})
+// tally counts the bytes of one thing that come from the source.
+type tally struct {
+	j    *job
+	what string
+	n    atomic.Int64
+}
+
+func (j *job) tally(what string) *tally { return &tally{j: j, what: what} }
+
+func (t *tally) add(n int64) {
+	t.n.Add(n)
+	t.j.fetched.Add(n)
+	t.j.progress.Advance(t.what, n)
+}
+
+// counted tells how many bytes come through it.
+type counted struct {
+	r     io.Reader
+	moved func(int64)
+}
+
+func (c *counted) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	c.moved(int64(n))
+	return n, err
 }
 
 type readerFunc func([]byte) (int, error)

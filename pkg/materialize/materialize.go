@@ -42,6 +42,8 @@ type Options struct {
 	Include []string
 	// Roles selects layers by role; none means all.
 	Roles []artifacttypes.Role
+	// NoResume throws away what an interrupted call left in the staging directory.
+	NoResume bool
 	// Concurrency is the number of layers fetched at a time; 0 means 4.
 	Concurrency int
 	// Progress is told what moves; nil means nobody.
@@ -121,6 +123,9 @@ type job struct {
 
 	plan  *plan
 	stage *staging // nil while nothing has to be written
+	// clock is a time of the file system after the last rename: what changes
+	// later has a later time. It is 0 when that is not sure.
+	clock int64
 
 	mu       sync.Mutex
 	warnings []string
@@ -163,6 +168,8 @@ func (j *job) run(ctx context.Context) error {
 		}
 	} else if err := j.checkSelection(); err != nil {
 		return err
+	} else {
+		j.announce()
 	}
 	j.finishPresent()
 	if err := j.saveRecord(); err != nil {
@@ -172,7 +179,7 @@ func (j *job) run(ctx context.Context) error {
 }
 
 func (j *job) write(ctx context.Context) (err error) {
-	j.stage, err = openStaging(ctx, j.root, j.dir)
+	j.stage, err = openStaging(ctx, j.root, j.dir, j.options.NoResume)
 	if err != nil {
 		return err
 	}
@@ -183,6 +190,7 @@ func (j *job) write(ctx context.Context) (err error) {
 	if err := j.checkSpace(); err != nil {
 		return err
 	}
+	j.announce()
 	if err := j.fetchAll(ctx); err != nil {
 		return err
 	}
@@ -216,9 +224,7 @@ type file struct {
 	layer  digest.Digest // of the tar layer that holds it; empty for a raw layer
 
 	outcome Outcome
-	staged  string // name in the staging directory until it is committed
+	staged  *staged // until it is committed
 	at      *fileid.ID
-	// stagedAt is how the staged file looked when its bytes were the right ones.
-	stagedAt fileid.ID
-	loose    bool // at must not be recorded: it may not notice the next change
+	loose   bool // at must not be recorded: it may not notice the next change
 }

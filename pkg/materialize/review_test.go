@@ -122,7 +122,7 @@ func TestStagingIsPrivate(t *testing.T) {
 	looked := false
 	m.source.on = func(_ context.Context, _ ocispec.Descriptor, rc io.ReadCloser) (io.ReadCloser, error) {
 		looked = true
-		for name, want := range map[string]os.FileMode{"": 0o700, "lock": 0o600, "part-1": 0o600} {
+		for name, want := range map[string]os.FileMode{"": 0o700, "lock": 0o600, "sha256-" + digest.FromString("weights").Encoded() + ".part": 0o600} {
 			if info, err := os.Stat(filepath.Join(staging, name)); err != nil || info.Mode().Perm() != want {
 				t.Errorf("%q: %v, %v, want %v", name, info, err, want)
 			}

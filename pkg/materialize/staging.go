@@ -20,6 +20,8 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/modseal/modseal/pkg/fileid"
+	"github.com/modseal/modseal/pkg/internal/integrity"
+	"github.com/modseal/modseal/pkg/partial"
 )
 
 // StagingName is the directory, below the destination and so on its file
@@ -29,9 +31,10 @@ const StagingName = ".modseal-partial"
 
 const stagingLock = "lock"
 
-// wholeLayer is the name of a layer that is complete and was compared with its
-// digest, which it is again before it is used by another call.
-var wholeLayer = regexp.MustCompile(`^sha(256-[0-9a-f]{64}|512-[0-9a-f]{128})$`)
+// keptLayer is the name of a layer that is complete and was compared with its
+// digest, which it is again before it is used by another call; or with a suffix,
+// of one that is not complete, and of its journal.
+var keptLayer = regexp.MustCompile(`^(sha256|sha512)-([0-9a-f]{64}|[0-9a-f]{128})(\.part|\.part\.journal|)$`)
 
 func stagedName(d digest.Digest) string { return d.Algorithm().String() + "-" + d.Encoded() }
 
@@ -46,8 +49,9 @@ type staging struct {
 	unsynced []string // files that are not on disk for sure
 }
 
-// openStaging makes the directory and waits for the call that has it.
-func openStaging(ctx context.Context, root *os.Root, dir string) (*staging, error) {
+// openStaging makes the directory and waits for the call that has it. With fresh,
+// nothing of an earlier call stays.
+func openStaging(ctx context.Context, root *os.Root, dir string, fresh bool) (*staging, error) {
 	s := &staging{root: root, dir: dir}
 	for {
 		err := s.acquire(ctx)
@@ -58,7 +62,7 @@ func openStaging(ctx context.Context, root *os.Root, dir string) (*staging, erro
 			return nil, err
 		}
 	}
-	s.clean()
+	s.clean(fresh)
 	return s, nil
 }
 
@@ -115,42 +119,70 @@ func (s *staging) acquire(ctx context.Context) error {
 	return errStagingGone
 }
 
-// clean removes what an earlier call left except whole layers, and returns how
-// many of those there are.
-func (s *staging) clean() (layers int, bytes int64) {
+// leftover is what a failed call leaves for the next.
+type leftover struct {
+	layers int // whole ones
+	parts  int // of others
+	bytes  int64
+}
+
+// clean removes what an earlier call left, except layers and parts of layers that
+// the next can go on with, or with all, those too. It returns what is left.
+func (s *staging) clean(all bool) (left leftover) {
 	entries, err := fs.ReadDir(s.root.FS(), StagingName)
 	if err != nil {
-		return 0, 0
+		return left
 	}
+	kept := map[string]bool{}
 	for _, e := range entries {
 		info, err := e.Info()
-		switch {
-		case e.Name() == stagingLock:
-		case err == nil && info.Mode().IsRegular() && wholeLayer.MatchString(e.Name()):
-			layers++
-			bytes += info.Size()
-		default:
+		name := keptLayer.FindStringSubmatch(e.Name())
+		if all || err != nil || name == nil || !info.Mode().IsRegular() {
+			continue
+		}
+		desc := ocispec.Descriptor{Digest: digest.NewDigestFromEncoded(digest.Algorithm(name[1]), name[2]), Size: info.Size()}
+		switch n := partial.Kept(s.root, path.Join(StagingName, e.Name()), desc); {
+		case name[3] == "":
+			left.layers++
+			left.bytes += desc.Size
+			kept[e.Name()] = true
+		case name[3] == partSuffix && n > 0:
+			left.parts++
+			left.bytes += n
+			kept[e.Name()], kept[e.Name()+".journal"] = true, true
+		}
+	}
+	for _, e := range entries {
+		if e.Name() != stagingLock && !kept[e.Name()] {
 			_ = s.root.RemoveAll(path.Join(StagingName, e.Name()))
 		}
 	}
-	return layers, bytes
+	return left
+}
+
+// kept returns how many bytes of a layer seem to be there from an earlier call.
+func (s *staging) kept(desc ocispec.Descriptor) int64 {
+	if s.has(desc) {
+		return desc.Size
+	}
+	return partial.Kept(s.root, path.Join(StagingName, stagedName(desc.Digest)+partSuffix), desc)
 }
 
 // close gives the directory up, and removes it unless the call failed with err
-// and there are layers to keep; err then says so.
+// and there is something to keep; err then says so.
 func (s *staging) close(err error) error {
-	keep := 0
+	keep := false
 	if err != nil {
-		var bytes int64
-		if keep, bytes = s.clean(); keep > 0 {
-			err = &IncompleteError{Dir: s.dir, Kept: keep, Bytes: bytes, Err: err}
+		left := s.clean(false)
+		if keep = left.layers+left.parts > 0; keep {
+			err = &IncompleteError{Dir: s.dir, Kept: left.layers, Parts: left.parts, Bytes: left.bytes, Err: err}
 		}
 	}
-	if keep == 0 {
+	if !keep {
 		_ = s.root.RemoveAll(StagingName)
 	}
 	_ = s.lock.Unlock()
-	if keep == 0 && runtime.GOOS == "windows" {
+	if !keep && runtime.GOOS == "windows" {
 		_ = s.root.RemoveAll(StagingName) // now that the lock file is closed
 	}
 	return err
@@ -166,78 +198,69 @@ func (s *staging) create() (*os.File, string, error) {
 	return f, name, err
 }
 
-// syncAtOnce is the size from which a file is synced when it is complete, while
-// others are still coming; smaller ones are synced together.
-const syncAtOnce = 1 << 20
-
-// finish closes the complete file from, whose bytes were hashed as they were
-// written, gives it its mode and the name to, and takes care that it gets to the
-// disk. It returns how the file looks after all that: whoever writes to it later
-// changes that.
-func (s *staging) finish(f *os.File, from, to string, size int64, mode fs.FileMode) (fileid.ID, error) {
-	at, err := s.complete(f, from, to, size, mode)
-	return at, errors.Join(err, f.Close())
+// note takes care that a whole file gets to the disk.
+func (s *staging) note(w partial.Whole) {
+	if !w.Synced() {
+		s.syncLater(w.Name())
+	}
 }
 
-func (s *staging) complete(f *os.File, from, to string, size int64, mode fs.FileMode) (fileid.ID, error) {
-	if size >= syncAtOnce {
+func (s *staging) syncLater(name string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.unsynced = append(s.unsynced, name)
+}
+
+// pastBy is how long before the present the modification time of a file is set
+// when nothing more is to be written to it: whoever writes to it in the same step
+// of the clock of the file system still changes it.
+const pastBy = 2 * time.Second
+
+// ofMember closes the complete file of a member, whose bytes were hashed as they
+// were written, gives it its mode, and takes care that it gets to the disk.
+func (s *staging) ofMember(f *os.File, name string, size int64, mode fs.FileMode) (*staged, error) {
+	m, err := s.complete(f, name, size, mode)
+	return m, errors.Join(err, f.Close())
+}
+
+func (s *staging) complete(f *os.File, name string, size int64, mode fs.FileMode) (*staged, error) {
+	if size >= partial.SyncAtOnce {
 		if err := f.Sync(); err != nil {
-			return fileid.ID{}, err
+			return nil, err
 		}
 	} else {
-		s.mu.Lock()
-		s.unsynced = append(s.unsynced, to)
-		s.mu.Unlock()
-	}
-	if size >= rehashBelow {
-		// From here on another write gets another time than the last of ours.
-		time.Sleep(fileid.ClockTick)
+		s.syncLater(name)
 	}
 	if err := f.Chmod(mode); err != nil {
-		return fileid.ID{}, err
+		return nil, err
 	}
-	if from != to {
-		if err := s.root.Rename(from, to); err != nil {
-			return fileid.ID{}, err
-		}
+	if err := s.root.Chtimes(name, time.Time{}, time.Now().Add(-pastBy)); err != nil {
+		return nil, err
 	}
 	info, err := f.Stat()
 	if err != nil {
-		return fileid.ID{}, err
+		return nil, err
 	}
-	at, _ := fileid.Of(info)
-	return at, nil
+	m := &staged{name: name}
+	m.at, m.trusted = fileid.Of(info)
+	return m, nil
 }
 
 // takeOver reports whether the layer is there from an earlier call, by its
-// bytes, and how the file looked when they were read.
-func (s *staging) takeOver(ctx context.Context, desc ocispec.Descriptor, mode fs.FileMode) (at fileid.ID, there bool, err error) {
+// bytes.
+func (s *staging) takeOver(ctx context.Context, desc ocispec.Descriptor, mode fs.FileMode) (w partial.Whole, there bool, err error) {
 	name := path.Join(StagingName, stagedName(desc.Digest))
-	if !s.has(desc) {
-		_ = s.root.RemoveAll(name)
-		return at, false, nil
+	if s.has(desc) {
+		if w, err = partial.Check(ctx, s.root, name, desc, mode); err == nil {
+			return w, true, nil
+		}
+		var bad *integrity.Error
+		if !errors.As(err, &bad) && !errors.Is(err, fs.ErrInvalid) {
+			return w, false, err
+		}
 	}
-	if err := s.root.Chmod(name, mode); err != nil {
-		return at, false, err
-	}
-	f, err := s.root.Open(name)
-	if err != nil {
-		return at, false, err
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return at, false, err
-	}
-	at, _ = fileid.Of(info)
-	got, err := hashFile(ctx, f, desc.Digest.Algorithm())
-	if err != nil {
-		return at, false, err
-	}
-	if got != desc.Digest {
-		return at, false, s.root.Remove(name)
-	}
-	return at, true, f.Sync() // whoever wrote it may not have come so far
+	_ = s.root.RemoveAll(name)
+	return w, false, nil
 }
 
 // has reports whether a layer seems to be there from an earlier call.
@@ -271,3 +294,29 @@ func (s *staging) sync(root *os.Root, needed map[string]bool) error {
 // manyFiles is from where on syncing files or directories one by one takes
 // longer than syncing the file system.
 const manyFiles = 64
+
+// clock returns a time of the file system, by touching a file of it.
+func (s *staging) clock() int64 {
+	name := path.Join(StagingName, stagingLock)
+	if s.root.Chtimes(name, time.Time{}, time.Now()) != nil {
+		return 0
+	}
+	info, err := s.root.Lstat(name)
+	if err != nil {
+		return 0
+	}
+	at, _ := fileid.Of(info)
+	return at.CtimeNs
+}
+
+// nextTick waits until the file system gives changes a later time than those that
+// were made before the call, and returns that time; 0 when it does not come.
+func (s *staging) nextTick() int64 {
+	before := s.clock()
+	for deadline := time.Now().Add(4 * fileid.ClockTick); before != 0 && time.Now().Before(deadline); time.Sleep(time.Millisecond / 2) {
+		if now := s.clock(); now > before {
+			return now
+		}
+	}
+	return 0
+}

@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"time"
 
 	"github.com/opencontainers/go-digest"
 
@@ -140,7 +139,6 @@ func replaceFile(name string, raw []byte) (err error) {
 // finishPresent learns how the written files look now, for the record, and
 // reports the others.
 func (j *job) finishPresent() {
-	waited := false
 	for _, f := range j.plan.files {
 		if f.outcome == Reused {
 			if f.layer == "" {
@@ -148,11 +146,6 @@ func (j *job) finishPresent() {
 				j.progress.Finish(f.path, true)
 			}
 			continue
-		}
-		if !waited && j.options.StateFile != "" {
-			// From here on a change gets another time than what is recorded.
-			time.Sleep(fileid.ClockTick)
-			waited = true
 		}
 		f.loose = true
 		info, err := j.root.Lstat(f.path)
@@ -163,7 +156,8 @@ func (j *job) finishPresent() {
 		// at holds the time of the last write of the staged file: whoever wrote
 		// to it since changed that.
 		if trusted && f.at != nil && at.MtimeNs == f.at.MtimeNs && at.Size == f.size && at.Inode == f.at.Inode {
-			f.at, f.loose = &at, !at.Settled()
+			// A change from now on gets another time than what is recorded.
+			f.at, f.loose = &at, at.CtimeNs >= j.clock && !at.Settled()
 		}
 	}
 }

@@ -54,12 +54,12 @@ func (u *unpacking) layer(ctx context.Context, l artifacttypes.Layer, i int) err
 	}
 	name := label(l)
 	u.j.progress.Start(name, l.Descriptor.Size)
-	rc, err := u.j.src.Fetch(ctx, l.Descriptor)
+	rc, err := u.j.openTar(ctx, l, name)
 	if err != nil {
-		return fmt.Errorf("%s: %w", name, err)
+		return err
 	}
 	defer rc.Close()
-	blob := integrity.NewReader(ingest.ContextReader(ctx, u.j.counted(rc, name)), l.Descriptor, name)
+	blob := integrity.NewReader(ingest.ContextReader(ctx, rc), l.Descriptor, name)
 	files, count, err := u.archive(ctx, l, blob)
 	// Whatever went wrong inside: when the layer is not the announced one, that
 	// is what is wrong. And the digest covers bytes that no reader asked for.
@@ -235,8 +235,7 @@ func (u *unpacking) write(ctx context.Context, f *file, content io.Reader) error
 	if err := copyBytes(ctx, out, content); err != nil {
 		return err
 	}
-	f.staged = name
-	f.stagedAt, err = u.j.stage.finish(out, name, name, f.size, f.mode)
+	f.staged, err = u.j.stage.ofMember(out, name, f.size, f.mode)
 	return err
 }
 

@@ -24,6 +24,7 @@ type PullOptions struct {
 	Roles       []artifacttypes.Role // empty means all
 	Check       bool                 // compare what is there by content, not by file status
 	Overwrite   bool                 // replace files that no pull wrote
+	NoResume    bool                 // throw away what an interrupted pull left
 	Concurrency int
 }
 
@@ -66,7 +67,7 @@ func (c *Client) Pull(ctx context.Context, target, dir string, o PullOptions) (*
 		return nil, err
 	}
 	res, err := materialize.Materialize(ctx, v, l.blobs, dir, materialize.Options{
-		StateFile: state, Check: o.Check, Overwrite: o.Overwrite,
+		StateFile: state, Check: o.Check, Overwrite: o.Overwrite, NoResume: o.NoResume,
 		Include: o.Include, Roles: o.Roles, Concurrency: o.Concurrency, Progress: c.o.Progress,
 	})
 	if err != nil {

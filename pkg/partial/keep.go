@@ -9,6 +9,8 @@ import (
 	"sync"
 	"time"
 
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
 	"github.com/modseal/modseal/pkg/fileid"
 )
 
@@ -187,4 +189,17 @@ func (f *File) takeUp() bool {
 		}
 	}
 	return true
+}
+
+// Kept returns how many bytes of desc an Open of name would take up.
+func Kept(root *os.Root, name string, desc ocispec.Descriptor) int64 {
+	info, err := root.Lstat(name)
+	if err != nil || !info.Mode().IsRegular() || info.Size() != desc.Size {
+		return 0
+	}
+	j := readJournal(root, name, desc)
+	if j == nil {
+		return 0
+	}
+	return j.believed.total()
 }

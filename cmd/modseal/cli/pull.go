@@ -27,6 +27,7 @@ type pullFlags struct {
 	noVerify    bool
 	check       bool
 	overwrite   bool
+	noResume    bool
 	concurrency int
 }
 
@@ -40,7 +41,11 @@ the files, each checked against its digest while it streams. No file appears in
 DIR under its final name before all of them are good.
 
 Pulled again, only what is missing or was edited is fetched. A file that modseal
-did not write is neither replaced (without --overwrite) nor deleted.`,
+did not write is neither replaced (without --overwrite) nor deleted.
+
+After an interruption, of the process or of the machine, the next pull into the
+same DIR goes on in the middle of a file. What is kept for it, in
+DIR/.modseal-partial, is checked like everything else.`,
 		Example: `  # accept what one key signed
   modseal pull registry.example.com/team/model:v1 -o ./model --key release.pub
 
@@ -60,6 +65,7 @@ did not write is neither replaced (without --overwrite) nor deleted.`,
 	flags.StringArrayVar(&f.include, "include", nil, "only files that match the `GLOB`, such as '**/*.json' (may be repeated)")
 	flags.BoolVar(&f.noVerify, "no-verify", false, "UNSAFE: accept what nobody vouches for; only digests are checked")
 	flags.BoolVar(&f.check, "check", false, "compare files that are there by their content, not by their status")
+	flags.BoolVar(&f.noResume, "no-resume", false, "throw away what an interrupted pull left, and start over")
 	flags.BoolVar(&f.overwrite, "overwrite", false, "replace files in DIR that modseal did not write")
 	addConcurrency(cmd, &f.concurrency)
 	_ = cmd.RegisterFlagCompletionFunc("role", completeRoles)
@@ -95,7 +101,7 @@ func (a *app) runPull(ctx context.Context, ref string, f *pullFlags) error {
 	}
 	res, err := client.Pull(ctx, ref, f.dir, modseal.PullOptions{
 		Trust: a.trust(&f.Trust), SkipVerificationUnsafe: f.noVerify,
-		Include: f.include, Roles: f.roles, Check: f.check, Overwrite: f.overwrite, Concurrency: f.concurrency,
+		Include: f.include, Roles: f.roles, Check: f.check, Overwrite: f.overwrite, NoResume: f.noResume, Concurrency: f.concurrency,
 	})
 	p.Close(err)
 	if err != nil {
