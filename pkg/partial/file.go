@@ -62,6 +62,7 @@ type File struct {
 
 	mu      sync.Mutex
 	changed sync.Cond // of what is below
+	begun   spans     // that somebody writes, or has written
 	written spans
 	queue   []chunk   // what the hash takes from memory next
 	claimed int64     // up to here the hash has, or is given, the bytes
@@ -70,6 +71,8 @@ type File struct {
 	stopped bool
 	failed  error // of the disk, while hashing
 	bad     bool  // the digest was wrong
+	whole   bool  // it was right
+	gone    bool  // what was written is given up, for now or for good
 
 	keeper  keeper
 	running sync.WaitGroup
@@ -118,7 +121,7 @@ func (f *File) startOver() (err error) {
 		return errors.Join(err, f.data.Close(), f.root.Remove(f.name))
 	}
 	f.clean, f.taken = true, 0
-	f.written, f.queue, f.claimed, f.hashed = nil, nil, 0, 0
+	f.begun, f.written, f.queue, f.claimed, f.hashed = nil, nil, nil, 0, 0
 	f.sum = f.desc.Digest.Algorithm().Hash()
 	f.keeper = keeper{}
 	return nil
@@ -227,18 +230,34 @@ func (f *File) WriteAt(p []byte, off int64) (n int, err error) {
 
 // put writes the first n bytes of buf and takes buf over. The hash gets it when
 // it is next, while it is in the cache of the processor.
+//
+// No byte is written twice: what two connections bring of the same part may be
+// different when a registry lies, and the hash must be that of what is on disk.
 func (f *File) put(buf *buffer, n int, off int64) error {
 	if off < 0 || int64(n) > f.desc.Size-off {
 		buffers.Put(buf)
 		return fmt.Errorf("%s: bytes %d-%d of %d were to be written", f.name, off, off+int64(n)-1, f.desc.Size)
 	}
-	if err := holes.WriteAt(f.data, buf[:n], off, f.clean); err != nil {
-		buffers.Put(buf)
-		return err
+	all := Span{off, off + int64(n)}
+	f.mu.Lock()
+	fresh := f.begun.lacks(all)
+	f.begun = f.begun.add(all)
+	f.mu.Unlock()
+	for _, s := range fresh {
+		if err := holes.WriteAt(f.data, buf[s.Start-off:s.End-off], s.Start, f.clean); err != nil {
+			buffers.Put(buf)
+			return err
+		}
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.note(Span{off, off + int64(n)})
+	for _, s := range fresh {
+		f.note(s)
+	}
+	if len(fresh) != 1 || fresh[0] != all {
+		buffers.Put(buf) // the hash reads what is on disk
+		return f.failed
+	}
 	for off == f.claimed && len(f.queue) >= mostQueued && !f.stopped {
 		f.changed.Wait() // the hash is what all wait for
 	}
@@ -259,8 +278,18 @@ func (f *File) note(s Span) {
 	f.changed.Broadcast()
 }
 
-// Reset forgets every byte, since together they were not the blob.
+// giveUp tells those who follow that nothing more comes.
+func (f *File) giveUp() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.gone = true
+	f.changed.Broadcast()
+}
+
+// Reset forgets every byte, since together they were not the blob. Those who
+// follow get [ErrGivenUp], also when it becomes whole later.
 func (f *File) Reset() error {
+	f.giveUp()
 	f.halt()
 	if err := f.data.Close(); err != nil {
 		return err
@@ -276,6 +305,7 @@ func (f *File) Reset() error {
 // file. Of a file whose digest was wrong nothing is kept, nor of one that has no
 // byte.
 func (f *File) Suspend() error {
+	f.giveUp()
 	f.halt()
 	if f.bad || f.written.total() == 0 {
 		return f.discard()
@@ -287,6 +317,7 @@ func (f *File) Suspend() error {
 
 // Discard removes the file and its journal.
 func (f *File) Discard() error {
+	f.giveUp()
 	f.halt()
 	return f.discard()
 }

@@ -177,7 +177,7 @@ func (f *File) takeUp() bool {
 		return false
 	}
 	f.data, f.clean = data, false
-	f.written, f.taken = j.believed, j.believed.total()
+	f.begun, f.written, f.taken = slices.Clone(j.believed), j.believed, j.believed.total()
 	f.keeper = keeper{durable: j.Durable}
 	f.sum = f.desc.Digest.Algorithm().Hash()
 	f.claimed, f.hashed = 0, 0

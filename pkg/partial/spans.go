@@ -45,17 +45,23 @@ func (s spans) end(at int64) int64 {
 }
 
 // missing returns what s lacks of size bytes.
-func (s spans) missing(size int64) []Span {
+func (s spans) missing(size int64) []Span { return s.lacks(Span{0, size}) }
+
+// lacks returns the parts of w that are not in s.
+func (s spans) lacks(w Span) []Span {
 	var gaps []Span
-	at := int64(0)
+	at := w.Start
 	for _, e := range s {
+		if e.Start >= w.End {
+			break
+		}
 		if e.Start > at {
 			gaps = append(gaps, Span{at, e.Start})
 		}
-		at = e.End
+		at = max(at, e.End)
 	}
-	if at < size {
-		gaps = append(gaps, Span{at, size})
+	if at < w.End {
+		gaps = append(gaps, Span{at, w.End})
 	}
 	return gaps
 }

@@ -92,6 +92,10 @@ func (f *File) Finish(ctx context.Context, to string) (Whole, error) {
 		return Whole{}, err
 	}
 	w.synced = synced
+	f.mu.Lock()
+	f.whole = true
+	f.changed.Broadcast()
+	f.mu.Unlock()
 	defer f.release()
 	err = f.data.Close()
 	f.removeJournal()
