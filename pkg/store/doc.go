@@ -8,6 +8,11 @@
 // update is lost, and a reader, who needs no lock, sees the old or the new one.
 // The same set of manifests and tags gives the same bytes of index.json.
 //
+// A manifest, which makes its blobs needed, comes after them. So who writes, or asks
+// what exists, holds a lock that all writers share until the Layout is closed, and
+// [Layout.Collect], which removes what nothing refers to, needs it alone. The lock
+// ends with its process, as do those on temporary files.
+//
 // Other tools open the layout as it is: a manifest without tag is an entry of
 // index.json without name (as oras-go writes it), and referrers are also listed
 // in an image index under the fallback tag of the distribution specification,

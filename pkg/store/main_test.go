@@ -18,13 +18,25 @@ import (
 // TestMain lets the test binary be one of many processes that use a layout.
 func TestMain(m *testing.M) {
 	if dir := os.Getenv("MODSEAL_TEST_LAYOUT"); dir != "" {
-		if err := pushMany(dir, os.Getenv("MODSEAL_TEST_WORKER")); err != nil {
+		if err := play(os.Getenv("MODSEAL_TEST_ROLE"), dir, os.Getenv("MODSEAL_TEST_WORKER")); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
 		os.Exit(0)
 	}
 	os.Exit(m.Run())
+}
+
+func play(role, dir, worker string) error {
+	switch role {
+	case "push":
+		return pushOneByOne(dir, worker)
+	case "collect":
+		return collectAllTheTime(dir)
+	case "write":
+		return writeForever(dir)
+	}
+	return pushMany(dir, worker)
 }
 
 const testArtifact = "application/vnd.test.artifact.v1"
