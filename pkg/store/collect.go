@@ -49,7 +49,7 @@ type CollectResult struct {
 	Removed []Collected `json:"removed"`
 	// Untagged are the manifests that were taken out of index.json.
 	Untagged []digest.Digest `json:"untagged,omitempty"`
-	// Temporaries is how many files of dead processes were removed.
+	// Temporaries is how many unfinished files of dead processes were removed.
 	Temporaries int `json:"temporaries"`
 	// Bytes is the size of all that was removed.
 	Bytes int64 `json:"bytes"`
@@ -71,7 +71,8 @@ type CollectResult struct {
 // Grace, or it is in index.json.
 //
 // It never removes anything but regular files of the layout that have the name of
-// a digest, or lie in its directory for temporary files. A manifest that is
+// a digest, or lie in its directories for unfinished files, of which it takes what
+// dead processes left and, of a [Partial], what is older than [KeepPartials]. A manifest that is
 // damaged, or more than the limits allow, makes it fail before anything is
 // removed: what such a manifest refers to is not known. One that is missing refers
 // to nothing.
@@ -95,8 +96,7 @@ func (l *Layout) collect(ctx context.Context, o CollectOptions, res *CollectResu
 		for _, b := range garbage {
 			res.add(b)
 		}
-		files, n := l.removeDeadTemps(true)
-		res.Temporaries, res.Bytes = files, res.Bytes+n
+		l.tidy(true, res)
 		return err
 	}
 	lease, err := l.leaseAlone(ctx, o.Wait)
@@ -119,9 +119,16 @@ func (l *Layout) collect(ctx context.Context, o CollectOptions, res *CollectResu
 	if err := l.sweep(ctx, garbage, res); err != nil {
 		return err
 	}
-	files, n := l.removeDeadTemps(false)
-	res.Temporaries, res.Bytes = files, res.Bytes+n
+	l.tidy(false, res)
 	return nil
+}
+
+// tidy removes files of modseal's own that nobody needs any more.
+func (l *Layout) tidy(dryRun bool, res *CollectResult) {
+	files, n := l.removeDeadTemps(dryRun)
+	res.Temporaries, res.Bytes = files, res.Bytes+n
+	files, n = l.removeOldPartials(dryRun)
+	res.Temporaries, res.Bytes = res.Temporaries+files, res.Bytes+n
 }
 
 func (r *CollectResult) add(b *blobFile) {
@@ -138,8 +145,11 @@ func (l *Layout) plan(ctx context.Context, o CollectOptions, res *CollectResult)
 		return nil, nil, err
 	}
 	raw, err := l.readSmall(ocispec.ImageIndexFile, limits.LayoutIndexBytes)
+	if errors.Is(err, fs.ErrNotExist) {
+		// Nothing says what is needed.
+		err = fmt.Errorf("%w: %s is missing, so nothing is removed", ErrCorrupt, ocispec.ImageIndexFile)
+	}
 	if err != nil {
-		// Without index.json nothing says what is needed.
 		return nil, nil, err
 	}
 	ix, err := parseIndex(raw)

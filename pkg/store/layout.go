@@ -40,6 +40,8 @@ const (
 	lockName  = ownPrefix + ".lock"
 	leaseName = ownPrefix + "-writers.lock"
 	tempName  = ownPrefix + "-tmp"
+
+	partialName = ownPrefix + "-partial"
 )
 
 // Layout is an OCI image layout on disk. It implements ingest.Ingester, and its
@@ -70,30 +72,48 @@ func Create(path string) (*Layout, error) {
 	}
 	l, err := open(path)
 	if !errors.Is(err, errdef.ErrNotFound) {
-		if err == nil {
-			l.removeDeadTemps(false)
-		}
-		return l, err
+		return l.taken(err)
 	}
 	entries, err := os.ReadDir(path)
 	if err != nil {
 		return nil, err
 	}
 	for _, e := range entries {
-		// Another process may have made the layout just now: this file first.
-		if e.Name() == ocispec.ImageLayoutFile {
-			return open(path)
+		if strings.HasPrefix(e.Name(), ownPrefix) {
+			continue
 		}
-	}
-	for _, e := range entries {
-		if !strings.HasPrefix(e.Name(), ownPrefix) {
-			return nil, fmt.Errorf("%s: %w", path, ErrNotEmpty)
+		// Another process may have made the layout just now. Its first file is the
+		// one that is looked for here, but a listing shows names in any order.
+		if l, err := open(path); !errors.Is(err, errdef.ErrNotFound) {
+			return l.taken(err)
 		}
+		return nil, fmt.Errorf("%s: %w", path, ErrNotEmpty)
 	}
 	if err := initialize(path); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return open(path)
+}
+
+// taken returns a layout that was there already, as one to write to: without what
+// dead processes left, and with what they had no time for.
+func (l *Layout) taken(err error) (*Layout, error) {
+	if err != nil {
+		return nil, err
+	}
+	l.removeDeadTemps(false)
+	if _, err := l.statRegular(ocispec.ImageIndexFile); errors.Is(err, fs.ErrNotExist) {
+		if err := l.writeEmptyIndex(); err != nil {
+			_ = l.Close()
+			return nil, err
+		}
+	}
+	return l, nil
+}
+
+// writeEmptyIndex writes index.json unless it is there.
+func (l *Layout) writeEmptyIndex() error {
+	return l.updateIndex(context.Background(), func(*layoutIndex) error { return nil })
 }
 
 // makeDirs makes the directory and its missing parents, and puts their names on
@@ -202,8 +222,7 @@ func initialize(path string) error {
 	if err := root.MkdirAll(filepath.Join(ocispec.ImageBlobsDir, digest.SHA256.String()), 0o755); err != nil {
 		return err
 	}
-	// Writes index.json even though nothing is added to it.
-	return l.updateIndex(context.Background(), func(*layoutIndex) error { return nil })
+	return l.writeEmptyIndex()
 }
 
 // Path returns the absolute path of the layout.

@@ -107,11 +107,17 @@ const unlockableAfter = 24 * time.Hour
 // and bytes that are. Failing to is no error: the layout works with it, and may be
 // read-only. With dryRun it only counts.
 func (l *Layout) removeDeadTemps(dryRun bool) (files int, bytes int64) {
+	return l.eachOwn(tempName, func(name string) (int64, bool) { return l.removeDeadTemp(name, dryRun) })
+}
+
+// eachOwn calls remove with the names in a directory of modseal's own, and adds up
+// what it says that it removed.
+func (l *Layout) eachOwn(dirName string, remove func(name string) (int64, bool)) (files int, bytes int64) {
 	// A link in the place of the directory is not ours.
-	if info, err := l.root.Lstat(tempName); err != nil || !info.IsDir() {
+	if info, err := l.root.Lstat(dirName); err != nil || !info.IsDir() {
 		return 0, 0
 	}
-	dir, err := l.root.Open(tempName)
+	dir, err := l.root.Open(dirName)
 	if err != nil {
 		return 0, 0
 	}
@@ -119,7 +125,7 @@ func (l *Layout) removeDeadTemps(dryRun bool) (files int, bytes int64) {
 	for {
 		entries, err := dir.ReadDir(listPage)
 		for _, e := range entries {
-			if n, ok := l.removeDeadTemp(path.Join(tempName, e.Name()), dryRun); ok {
+			if n, ok := remove(path.Join(dirName, e.Name())); ok {
 				files, bytes = files+1, bytes+n
 			}
 		}
