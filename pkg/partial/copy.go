@@ -2,26 +2,32 @@ package partial
 
 import (
 	"context"
+	"errors"
 	"io"
 	"os"
 
 	"github.com/modseal/modseal/pkg/ingest"
+	"github.com/modseal/modseal/pkg/internal/clone"
 	"github.com/modseal/modseal/pkg/internal/integrity"
 )
 
 // CopyFrom takes what is missing from src, a file that holds the whole blob or
-// claims to. moved, which may be nil, is told how many bytes more are there. A src
-// of another size is a *integrity.Error.
+// claims to: without reading it where the file system shares blocks, or inside the
+// kernel. moved, which may be nil, is told how many bytes more are there. A src of
+// another size is a *integrity.Error.
 func (f *File) CopyFrom(ctx context.Context, src *os.File, moved func(int64)) error {
 	info, err := src.Stat()
 	if err != nil {
 		return err
 	}
 	if info.Size() != f.desc.Size {
-		return &integrity.Error{What: f.o.What, Want: f.desc.Digest, WantSize: f.desc.Size, GotSize: info.Size(), Incomplete: info.Size() < f.desc.Size}
+		return f.wrongSize(info.Size())
 	}
 	if moved == nil {
 		moved = func(int64) {}
+	}
+	if missing := f.Missing(); len(missing) == 1 && missing[0].Len() == f.desc.Size {
+		return f.clone(ctx, src, moved)
 	}
 	for _, s := range f.Missing() {
 		r := ingest.ContextReader(ctx, io.NewSectionReader(src, s.Start, s.Len()))
@@ -30,10 +36,43 @@ func (f *File) CopyFrom(ctx context.Context, src *os.File, moved func(int64)) er
 			return err
 		}
 		if n < s.Len() { // somebody made it shorter
-			return &integrity.Error{What: f.o.What, Want: f.desc.Digest, WantSize: f.desc.Size, GotSize: s.Start + n, Incomplete: true}
+			return f.wrongSize(s.Start + n)
 		}
 	}
 	return nil
+}
+
+// clone copies all of src into a file that has nothing yet. The hash follows
+// behind, and reads what the file has: it must not take the word of src, or of
+// the kernel, for that.
+func (f *File) clone(ctx context.Context, src *os.File, moved func(int64)) error {
+	if err := f.data.Truncate(0); err != nil {
+		return err
+	}
+	f.clean = false
+	done := int64(0)
+	_, err := clone.File(ctx, f.data, src, f.desc.Size, func(n int64) {
+		if n == done {
+			return
+		}
+		moved(n - done)
+		f.mu.Lock()
+		f.note(Span{done, n})
+		f.mu.Unlock()
+		done = n
+	})
+	if err != nil {
+		// Whatever it left: what is noted is good, and the size is right again.
+		err = errors.Join(err, f.data.Truncate(f.desc.Size))
+	}
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		return f.wrongSize(done)
+	}
+	return err
+}
+
+func (f *File) wrongSize(got int64) error {
+	return &integrity.Error{What: f.o.What, Want: f.desc.Digest, WantSize: f.desc.Size, GotSize: got, Incomplete: got < f.desc.Size}
 }
 
 type countingReader struct {

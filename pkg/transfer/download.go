@@ -36,7 +36,7 @@ const (
 // verdict is what is remembered of the ways in which a blob came, for when its
 // digest is wrong.
 type verdict struct {
-	mirrors map[string]bool // that brought bytes of it
+	mirrors map[string]*remote.Endpoint // that brought bytes of it
 	pieces  bool            // it came otherwise than as one stream from the registry
 	plain   bool            // it is to come as one stream from the registry
 }
@@ -44,7 +44,7 @@ type verdict struct {
 func (f *Fetcher) verdict(d digest.Digest) *verdict {
 	v := f.verdicts[d]
 	if v == nil {
-		v = &verdict{mirrors: map[string]bool{}}
+		v = &verdict{mirrors: map[string]*remote.Endpoint{}}
 		f.verdicts[d] = v
 	}
 	return v
@@ -68,9 +68,12 @@ func (f *Fetcher) Download(ctx context.Context, target ocispec.Descriptor, to pa
 		return nil
 	}
 	endpoints, plain := f.sources(target.Digest)
-	var err error
+	var (
+		err   error
+		wrong *integrity.Error
+	)
 	for i, e := range endpoints {
-		d := &download{fetcher: f, origin: origin{e, target}, to: to, moved: moved, last: i == len(endpoints)-1}
+		d := &download{fetcher: f, origin: origin{e, target}, to: to, moved: moved, patient: !e.IsMirror() || i == len(endpoints)-1}
 		if plain {
 			d.ranges = refused
 		}
@@ -83,33 +86,37 @@ func (f *Fetcher) Download(ctx context.Context, target ocispec.Descriptor, to pa
 			return own.err
 		case ctx.Err() != nil:
 			return f.repo.Explain(ctx, "fetch "+target.Digest.String(), err)
-		case e.IsMirror() && remote.StatusCode(err) == 0 && remote.IsTransport(err):
-			f.shun(e) // each blob would wait for it again
+		case errors.As(err, &wrong) && e.IsMirror():
+			e.Blame(err)
 		}
 	}
-	var wrong *integrity.Error
 	if errors.As(err, &wrong) {
 		return err
 	}
 	return f.repo.Explain(ctx, "fetch "+target.Digest.String(), err)
 }
 
-// shun leaves a mirror out from now on.
-func (f *Fetcher) shun(e *remote.Endpoint) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.avoid[e.Host()] = true
-}
-
-// sources returns where a blob is asked for, and whether only as one stream.
+// sources returns where a blob is asked for, in order, and whether only as one
+// stream.
 func (f *Fetcher) sources(d digest.Digest) (list []*remote.Endpoint, plain bool) {
-	all := f.repo.Endpoints()
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.verdict(d).plain {
-		return all[len(all)-1:], true
+		return []*remote.Endpoint{f.home()}, true
 	}
-	return slices.DeleteFunc(slices.Clone(all), func(e *remote.Endpoint) bool { return e.IsMirror() && f.avoid[e.Host()] }), false
+	return slices.DeleteFunc(f.repo.Endpoints(), func(e *remote.Endpoint) bool { return e.IsMirror() && f.liars[e.Host()] }), false
+}
+
+// home returns where to ask when only one can be: the registry itself, or what
+// stands in its place.
+func (f *Fetcher) home() *remote.Endpoint {
+	all := f.repo.Endpoints()
+	for _, e := range all {
+		if !e.IsMirror() {
+			return e
+		}
+	}
+	return all[len(all)-1]
 }
 
 // Reject says that what Download brought of desc is not what its digest says:
@@ -122,13 +129,14 @@ func (f *Fetcher) Reject(desc ocispec.Descriptor) bool {
 	defer f.mu.Unlock()
 	v := f.verdict(desc.Digest)
 	again := len(v.mirrors) > 0
-	for host := range v.mirrors {
-		f.avoid[host] = true
+	for host, e := range v.mirrors {
+		f.liars[host] = true
+		e.Blame(fmt.Errorf("bytes of %s that do not hash to it", desc.Digest))
 	}
 	if !again && v.pieces && !v.plain {
 		v.plain, again = true, true
 	}
-	v.mirrors, v.pieces = map[string]bool{}, false
+	v.mirrors, v.pieces = map[string]*remote.Endpoint{}, false
 	return again
 }
 
@@ -154,7 +162,7 @@ type download struct {
 	fetcher *Fetcher
 	to      partial.Sink
 	moved   func(int64)
-	last    bool // there is no other endpoint to go to
+	patient bool // it is the registry, which is waited for, or there is no other
 
 	ctx    context.Context //nolint:containedctx // a download lives as long as the call that made it
 	cancel context.CancelCauseFunc

@@ -21,13 +21,13 @@ type Fetcher struct {
 	governor governor
 
 	mu       sync.Mutex
-	avoid    map[string]bool // mirrors that sent wrong bytes, or nothing
+	liars    map[string]bool // mirrors that sent wrong bytes
 	verdicts map[digest.Digest]*verdict
 }
 
 // NewFetcher returns a Fetcher for the repository.
 func NewFetcher(repo *remote.Repository) *Fetcher {
-	return &Fetcher{repo: repo, avoid: map[string]bool{}, verdicts: map[digest.Digest]*verdict{}}
+	return &Fetcher{repo: repo, liars: map[string]bool{}, verdicts: map[digest.Digest]*verdict{}}
 }
 
 // Fetch returns the bytes of target: one stream from the registry itself, that
@@ -47,8 +47,7 @@ func (f *Fetcher) Fetch(ctx context.Context, target ocispec.Descriptor) (io.Read
 	}
 	// Not from a mirror: who reads a stream has used some of it when the digest
 	// turns out wrong.
-	endpoints := f.repo.Endpoints()
-	s := &stream{fetcher: f, origin: origin{endpoints[len(endpoints)-1], target}, attempts: f.repo.Attempts()}
+	s := &stream{fetcher: f, origin: origin{f.home(), target}, attempts: f.repo.Attempts()}
 	s.ctx, s.cancel = context.WithCancelCause(ctx)
 	if err := s.open(); err != nil {
 		s.cancel(nil)

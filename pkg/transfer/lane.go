@@ -112,7 +112,7 @@ func (l *lane) handle(header http.Header, err error) (stop bool) {
 		if l.refuse(nil) {
 			return true
 		}
-		if !d.last {
+		if !d.patient {
 			d.fail(err)
 			return true
 		}
@@ -128,7 +128,7 @@ func (l *lane) handle(header http.Header, err error) (stop bool) {
 	}
 	// A mirror is asked again when it broke off, not when it gave nothing.
 	d.mu.Lock()
-	again := d.last || l.brought
+	again := d.patient || l.brought
 	l.brought = false
 	d.mu.Unlock()
 	if again && l.attempts.Wait(d.ctx, err, header) {
@@ -294,7 +294,7 @@ func (f *Fetcher) brought(s *origin, pieces bool) {
 	defer f.mu.Unlock()
 	v := f.verdict(s.desc.Digest)
 	if s.endpoint.IsMirror() {
-		v.mirrors[s.endpoint.Host()] = true
+		v.mirrors[s.endpoint.Host()] = s.endpoint
 	}
 	v.pieces = v.pieces || pieces
 }
