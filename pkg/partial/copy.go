@@ -56,9 +56,7 @@ func (f *File) clone(ctx context.Context, src *os.File, moved func(int64)) error
 			return
 		}
 		moved(n - done)
-		f.mu.Lock()
 		f.note(Span{done, n})
-		f.mu.Unlock()
 		done = n
 	})
 	if err != nil {

@@ -143,7 +143,7 @@ func (f *File) remove() error {
 func (f *File) run() {
 	f.stopped, f.failed, f.bad = false, nil, false
 	f.running.Go(f.follow)
-	if f.desc.Size >= logEvery {
+	if f.desc.Size >= keepFrom {
 		f.keeper.begin(f)
 	}
 }
@@ -250,18 +250,25 @@ func (f *File) put(buf *buffer, n int, off int64) error {
 		}
 	}
 	f.mu.Lock()
-	defer f.mu.Unlock()
+	due := false
 	for _, s := range fresh {
-		f.note(s)
+		due = f.noteHeld(s) || due
 	}
-	if len(fresh) != 1 || fresh[0] != all {
-		buffers.Put(buf) // the hash reads what is on disk
-		return f.failed
+	err := f.enqueue(buf, n, off, len(fresh) == 1 && fresh[0] == all)
+	f.mu.Unlock()
+	if due {
+		f.keeper.add(f)
 	}
-	for off == f.claimed && len(f.queue) >= mostQueued && !f.stopped {
+	return err
+}
+
+// enqueue gives the bytes at off to the hash, when they are what is next and all
+// of them are what is on disk. Otherwise the hash reads them there. f.mu is held.
+func (f *File) enqueue(buf *buffer, n int, off int64, all bool) error {
+	for all && off == f.claimed && len(f.queue) >= mostQueued && !f.stopped {
 		f.changed.Wait() // the hash is what all wait for
 	}
-	if off != f.claimed || f.stopped {
+	if !all || off != f.claimed || f.stopped {
 		buffers.Put(buf)
 		return f.failed
 	}
@@ -271,11 +278,22 @@ func (f *File) put(buf *buffer, n int, off int64) error {
 	return f.failed
 }
 
-// note records that a span is in the file. f.mu is held.
+// note records that a span is in the file.
 func (f *File) note(s Span) {
+	f.mu.Lock()
+	due := f.noteHeld(s)
+	f.mu.Unlock()
+	if due {
+		f.keeper.add(f)
+	}
+}
+
+// noteHeld is note with f.mu held. It reports whether the journal is due.
+func (f *File) noteHeld(s Span) bool {
+	f.begun = f.begun.add(s)
 	f.written = f.written.add(s)
-	f.keeper.note(s)
 	f.changed.Broadcast()
+	return f.keeper.note(s)
 }
 
 // giveUp tells those who follow that nothing more comes.

@@ -27,7 +27,7 @@ const journalSuffix = ".journal"
 const journalVersion = 1
 
 // journal is the first line of a journal file, one JSON object, which is on disk
-// before the file gets its name. The lines behind it are what was written since:
+// before the file gets its name, if it says that anything else is. The lines behind it are what was written since:
 // they are not synced, and are believed only on the same boot.
 type journal struct {
 	Version int           `json:"version"`
@@ -151,8 +151,10 @@ func writeJournal(root *os.Root, name string, j *journal) (_ *os.File, err error
 	if _, err := f.Write(append(raw, '\n')); err != nil {
 		return nil, err
 	}
-	if err := f.Sync(); err != nil {
-		return nil, err
+	if len(j.Durable) > 0 { // or there is nothing that a power loss could take
+		if err := f.Sync(); err != nil {
+			return nil, err
+		}
 	}
 	if err := root.Rename(temp, name+journalSuffix); err != nil {
 		return nil, err

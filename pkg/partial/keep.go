@@ -16,8 +16,10 @@ import (
 
 // What a file is worth to the next process.
 const (
+	// A smaller blob gets a journal only when it is suspended.
+	keepFrom = 4 << 20
 	// After so many bytes, or so much time, the journal learns what was written.
-	logEvery     = 4 << 20
+	logEvery     = 1 << 20
 	logEveryTime = time.Second
 	// After so many bytes, or so much time, what was written is put on disk and
 	// the journal says so.
@@ -25,10 +27,10 @@ const (
 	syncEveryTime = 5 * time.Second
 )
 
-// keeper writes the journal of a file beside the transfer.
+// keeper writes the journal of a file beside the transfer. That something cannot
+// be kept is no reason to fail: without a journal the next process starts over.
 type keeper struct {
 	quit chan struct{} // nil when nothing is kept before the end
-	wake chan struct{}
 	done sync.WaitGroup
 
 	// Guarded by File.mu.
@@ -37,14 +39,19 @@ type keeper struct {
 	dirty      int64 // bytes written since the last sync
 	synced     time.Time
 
-	// Of the goroutine of the keeper, or of who ended it.
+	mu      sync.Mutex // of the journal; before File.mu
 	durable spans
 	log     *os.File
 }
 
 func (k *keeper) begin(f *File) {
-	k.quit, k.wake = make(chan struct{}), make(chan struct{}, 1)
-	k.synced = time.Now()
+	k.quit, k.synced = make(chan struct{}), time.Now()
+	if f.taken > 0 {
+		// Lines can be added to a journal of this boot only, that has no torn one.
+		k.mu.Lock()
+		_ = k.rewrite(f)
+		k.mu.Unlock()
+	}
 	k.done.Go(func() {
 		tick := time.NewTicker(logEveryTime)
 		defer tick.Stop()
@@ -52,12 +59,10 @@ func (k *keeper) begin(f *File) {
 			select {
 			case <-k.quit:
 				return
-			case <-k.wake:
 			case <-tick.C:
 			}
-			// That something cannot be kept is no reason to fail: without a journal
-			// the next process starts over.
-			_ = k.journal(f)
+			k.add(f)
+			k.sync(f)
 		}
 	})
 }
@@ -74,54 +79,72 @@ func (k *keeper) end() {
 	}
 }
 
-// note is called with f.mu held.
-func (k *keeper) note(s Span) {
+// note takes a span that was written, and reports whether it is time to add what
+// came to the journal. f.mu is held.
+func (k *keeper) note(s Span) (due bool) {
 	k.dirty += s.Len()
 	if k.quit == nil {
-		return
+		return false
 	}
 	k.fresh = k.fresh.add(s)
-	if k.freshBytes += s.Len(); k.freshBytes >= logEvery {
-		select {
-		case k.wake <- struct{}{}:
-		default:
-		}
-	}
+	k.freshBytes += s.Len()
+	return k.freshBytes >= logEvery
 }
 
-// journal brings the journal up to date: with a line behind it, or when it is
-// time to sync, as a whole.
-func (k *keeper) journal(f *File) error {
+// add adds what was written to the journal. It does not wait for one that is being
+// put on disk: what comes meanwhile is added with the next.
+func (k *keeper) add(f *File) {
+	if !k.mu.TryLock() {
+		return
+	}
+	defer k.mu.Unlock()
+	if k.log == nil {
+		_ = k.rewrite(f)
+		return
+	}
+	var lines []byte
+	for _, s := range k.take(f) {
+		lines = append(lines, formatLine(s)...)
+	}
+	_, _ = k.log.Write(lines)
+}
+
+func (k *keeper) take(f *File) spans {
 	f.mu.Lock()
-	fresh, written := k.fresh, slices.Clone(f.written)
+	defer f.mu.Unlock()
+	fresh := k.fresh
 	k.fresh, k.freshBytes = nil, 0
-	sync := k.dirty >= syncEvery || k.dirty > 0 && time.Since(k.synced) >= syncEveryTime
-	if sync {
+	return fresh
+}
+
+// sync puts what was written on disk when it is time to, and the journal after it.
+func (k *keeper) sync(f *File) {
+	f.mu.Lock()
+	due := k.dirty >= syncEvery || k.dirty > 0 && time.Since(k.synced) >= syncEveryTime
+	written := slices.Clone(f.written)
+	if due {
 		k.dirty, k.synced = 0, time.Now()
 	}
 	f.mu.Unlock()
-	if len(fresh) == 0 && !sync {
-		return nil
+	if !due || syncData(f.data) != nil || syncDir(f.root, path.Dir(f.name)) != nil {
+		return
 	}
-	if sync {
-		if err := errors.Join(syncData(f.data), syncDir(f.root, path.Dir(f.name))); err != nil {
-			return err
-		}
-		k.durable = written
-	}
-	if sync || k.log == nil {
-		return k.rewrite(f, &journal{Durable: k.durable, Written: written})
-	}
-	var lines []byte
-	for _, s := range fresh {
-		lines = append(lines, formatLine(s)...)
-	}
-	_, err := k.log.Write(lines)
-	return err
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.durable = written
+	_ = k.rewrite(f)
 }
 
-// rewrite replaces the journal.
-func (k *keeper) rewrite(f *File, j *journal) error {
+// rewrite replaces the journal by one that has all there is to say. k.mu is held.
+func (k *keeper) rewrite(f *File) error {
+	k.take(f)
+	f.mu.Lock()
+	j := &journal{Durable: k.durable, Written: slices.Clone(f.written)}
+	f.mu.Unlock()
+	return k.write(f, j)
+}
+
+func (k *keeper) write(f *File, j *journal) error {
 	j.Version, j.Digest, j.Size, j.Boot = journalVersion, f.desc.Digest, f.desc.Size, bootID()
 	log, err := writeJournal(f.root, f.name, j)
 	if err != nil {
@@ -148,7 +171,7 @@ func (k *keeper) last(f *File) error {
 			}
 		}
 	}
-	err := k.rewrite(f, j)
+	err := k.write(f, j)
 	if k.log != nil {
 		err = errors.Join(err, k.log.Close())
 		k.log = nil

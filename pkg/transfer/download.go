@@ -37,8 +37,8 @@ const (
 // digest is wrong.
 type verdict struct {
 	mirrors map[string]*remote.Endpoint // that brought bytes of it
-	pieces  bool            // it came otherwise than as one stream from the registry
-	plain   bool            // it is to come as one stream from the registry
+	pieces  bool                        // it came otherwise than as one stream from the registry
+	plain   bool                        // it is to come as one stream from the registry
 }
 
 func (f *Fetcher) verdict(d digest.Digest) *verdict {

@@ -92,7 +92,7 @@ const (
 	Profiles = 1_000
 
 	// PartialJournalBytes bounds the journal of an unfinished blob: a line of 40 bytes for
-	// every 4 MiB since it was written anew, which is every 256 MiB.
+	// every MiB since it was written anew, which is every 256 MiB.
 	PartialJournalBytes = 4 << 20
 
 	// ExpandedFactor bounds a compressed layer: at most so many times its size
