@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/modseal/modseal/artifacttypes"
+	"github.com/modseal/modseal/pkg/internal/disk"
 	"github.com/modseal/modseal/pkg/internal/integrity"
 	"github.com/modseal/modseal/pkg/partial"
 )
@@ -60,7 +61,7 @@ func (j *job) checkSpace() error {
 			need += l.Descriptor.Size - j.stage.kept(l.Descriptor)
 		}
 	}
-	free, known := freeSpace(j.dir)
+	free, known := disk.Free(j.dir)
 	if known && need > free {
 		return &DiskFullError{Dir: j.dir, Need: need, Free: free}
 	}

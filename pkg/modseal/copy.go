@@ -18,6 +18,10 @@ type CopyOptions struct {
 	Concurrency      int
 	// Upload is how blobs are sent; empty means transfer.ModeAuto.
 	Upload transfer.Mode
+	// SpoolDir is a directory for large blobs on their way from one registry to
+	// another: what is in it need not be fetched again when the copy is
+	// interrupted. Without one, blobs are sent as they come.
+	SpoolDir string
 }
 
 // CopyResult says what [Client.Copy] did.
@@ -31,6 +35,7 @@ type CopyResult struct {
 	Mounted     int                 `json:"mounted"`   // blobs that the registry had elsewhere
 	Referrers   int                 `json:"referrers"` // signatures, attestations and others
 	Items       []transfer.CopyItem `json:"items"`
+	Warnings    []string            `json:"warnings,omitempty"`
 }
 
 func (r *CopyResult) count(items []transfer.CopyItem) {
@@ -89,7 +94,7 @@ func (c *Client) Copy(ctx context.Context, src, dst string, o CopyOptions) (*Cop
 		}
 	}
 	moved, err := transfer.Copy(ctx, from.repository, to.repository, desc, transfer.CopyOptions{
-		Referrers: !o.WithoutReferrers, Concurrency: o.Concurrency, Progress: c.o.Progress,
+		Referrers: !o.WithoutReferrers, Concurrency: o.Concurrency, Progress: c.o.Progress, SpoolDir: o.SpoolDir,
 		Upload: transfer.UploadOptions{Mode: o.Upload, StateDir: c.o.StateDir, Profiles: c.profiles, Digests: c.digests},
 	})
 	_ = c.digests.Flush(context.WithoutCancel(ctx)) // a cache that cannot be written remembers nothing
@@ -101,7 +106,7 @@ func (c *Client) Copy(ctx context.Context, src, dst string, o CopyOptions) (*Cop
 			return nil, fmt.Errorf("%s: tag: %w", t, err)
 		}
 	}
-	res := &CopyResult{Source: from.String(), Destination: t.String(), Digest: desc.Digest.String()}
+	res := &CopyResult{Source: from.String(), Destination: t.String(), Digest: desc.Digest.String(), Warnings: moved.Warnings}
 	res.count(moved.Items)
 	return res, nil
 }

@@ -13,7 +13,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/gofrs/flock"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/modseal/modseal/artifacttypes"
@@ -54,7 +53,7 @@ type File struct {
 	name string
 	desc ocispec.Descriptor
 	o    Options
-	lock *flock.Flock // nil when the caller has one
+	lock *Lock // nil when the caller has one
 
 	data  *os.File
 	clean bool // what nobody wrote is a hole
@@ -92,13 +91,15 @@ func Open(ctx context.Context, root *os.Root, name string, desc ocispec.Descript
 	f := &File{root: root, name: name, desc: desc, o: o}
 	f.changed.L = &f.mu
 	if !o.Locked {
-		if err := f.acquire(ctx); err != nil {
+		lock, err := Acquire(ctx, root, name)
+		if err != nil {
 			return nil, err
 		}
+		f.lock = lock
 	}
 	if o.Fresh || !f.takeUp() {
 		if err := f.startOver(); err != nil {
-			f.release()
+			f.lock.Release()
 			return nil, err
 		}
 	}
@@ -328,7 +329,7 @@ func (f *File) Suspend() error {
 	if f.bad || f.written.total() == 0 {
 		return f.discard()
 	}
-	defer f.release()
+	defer f.lock.Release()
 	err := f.keeper.last(f)
 	return errors.Join(err, f.data.Close())
 }
@@ -341,7 +342,7 @@ func (f *File) Discard() error {
 }
 
 func (f *File) discard() error {
-	defer f.release()
+	defer f.lock.Release()
 	return errors.Join(f.data.Close(), f.remove())
 }
 

@@ -53,7 +53,7 @@ func (r *Follower) Read(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
-	end, err := r.await()
+	end, err := r.await(r.pos)
 	if err != nil {
 		return 0, err
 	}
@@ -70,9 +70,14 @@ func (r *Follower) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// await waits for bytes behind the position and returns up to where they are
-// there.
-func (r *Follower) await() (int64, error) {
+// Await waits until more than n bytes are there, or all.
+func (r *Follower) Await(n int64) error {
+	_, err := r.await(n)
+	return err
+}
+
+// await waits for bytes behind at and returns up to where they are there.
+func (r *Follower) await(at int64) (int64, error) {
 	f := r.f
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -90,7 +95,7 @@ func (r *Follower) await() (int64, error) {
 		case r.ctx.Err() != nil:
 			return 0, context.Cause(r.ctx)
 		}
-		if end := min(f.hashed, f.desc.Size-1); r.pos < end {
+		if end := min(f.hashed, f.desc.Size-1); at < end {
 			return end, nil
 		}
 		f.changed.Wait()

@@ -19,57 +19,68 @@ const (
 	lockRetry = 20 * time.Millisecond
 )
 
-// acquire waits until no other process has the file.
-func (f *File) acquire(ctx context.Context) error {
+// Lock keeps all other processes away from what has a name.
+type Lock struct {
+	root *os.Root
+	name string
+	file *flock.Flock
+}
+
+// Acquire waits until nobody else has the lock of name in root. The file of the
+// lock, name with ".lock" added, is there only while somebody has it.
+func Acquire(ctx context.Context, root *os.Root, name string) (*Lock, error) {
+	l := &Lock{root: root, name: name + lockSuffix}
 	for {
-		held, err := f.tryAcquire(ctx)
-		if held || err != nil {
-			return err
+		held, err := l.tryAcquire(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if held {
+			return l, nil
 		}
 	}
 }
 
 // tryAcquire returns false when the lock file was removed by its last holder, and
 // another process may hold its successor.
-func (f *File) tryAcquire(ctx context.Context) (bool, error) {
-	name := f.name + lockSuffix
+func (l *Lock) tryAcquire(ctx context.Context) (bool, error) {
 	// flock opens by path, outside of os.Root.
-	full := filepath.Join(f.root.Name(), filepath.FromSlash(name))
-	if info, err := f.root.Lstat(name); err == nil && !info.Mode().IsRegular() {
+	full := filepath.Join(l.root.Name(), filepath.FromSlash(l.name))
+	if info, err := l.root.Lstat(l.name); err == nil && !info.Mode().IsRegular() {
 		return false, fmt.Errorf("%s is no regular file; remove it", full)
 	}
-	f.lock = flock.New(full, flock.SetPermissions(0o600))
-	if _, err := f.lock.TryLockContext(ctx, lockRetry); err != nil {
+	l.file = flock.New(full, flock.SetPermissions(0o600))
+	if _, err := l.file.TryLockContext(ctx, lockRetry); err != nil {
 		if ctx.Err() != nil {
 			return false, context.Cause(ctx)
 		}
 		return false, fmt.Errorf("lock %s: %w", full, err)
 	}
-	held, err := f.lock.Stat()
+	held, err := l.file.Stat()
 	if err == nil {
 		var named fs.FileInfo
-		if named, err = f.root.Lstat(name); err == nil && os.SameFile(held, named) {
+		if named, err = l.root.Lstat(l.name); err == nil && os.SameFile(held, named) {
 			return true, nil
 		}
 	}
-	_ = f.lock.Unlock()
+	_ = l.file.Unlock()
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return false, err
 	}
 	return false, nil
 }
 
-// release gives the file up to others.
-func (f *File) release() {
-	if f.lock == nil {
+// Release gives the lock up to others. Releasing no lock does nothing.
+func (l *Lock) Release() {
+	if l == nil || l.file == nil {
 		return
 	}
-	_ = f.root.Remove(f.name + lockSuffix)
-	_ = f.lock.Unlock()
+	_ = l.root.Remove(l.name)
+	_ = l.file.Unlock()
 	if runtime.GOOS == "windows" {
-		_ = f.root.Remove(f.name + lockSuffix) // now that it is closed
+		_ = l.root.Remove(l.name) // now that it is closed
 	}
-	f.lock = nil
+	l.file = nil
 }
 
 // syncDir puts the names in root on disk. Windows gives no way to, and NTFS

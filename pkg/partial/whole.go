@@ -96,7 +96,7 @@ func (f *File) Finish(ctx context.Context, to string) (Whole, error) {
 	f.whole = true
 	f.changed.Broadcast()
 	f.mu.Unlock()
-	defer f.release()
+	defer f.lock.Release()
 	err = f.data.Close()
 	f.removeJournal()
 	return w, err

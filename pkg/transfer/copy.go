@@ -2,6 +2,7 @@ package transfer
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -37,6 +38,10 @@ type CopyOptions struct {
 	Concurrency int
 	// Upload says how blobs get into a registry; its Progress is not used.
 	Upload UploadOptions
+	// SpoolDir is a directory for large blobs on their way from one registry to
+	// another, so that either side can go on where it was cut. Without one they
+	// are sent as they come.
+	SpoolDir string
 	// Progress is told what moves; nil means nobody.
 	Progress progress.Reporter
 }
@@ -81,6 +86,8 @@ type CopyItem struct {
 type CopyResult struct {
 	Root  digest.Digest `json:"root"`
 	Items []CopyItem    `json:"items"`
+	// Warnings say what was not done as it should be, and did no harm.
+	Warnings []string `json:"warnings,omitempty"`
 }
 
 // Copy copies the artifact root and all it names from src to dst, and with
@@ -98,12 +105,16 @@ func Copy(ctx context.Context, src Source, dst Target, root ocispec.Descriptor, 
 	}
 	c := &copier{
 		src: src, dst: dst,
-		mover:  newMover(src, dst, o),
 		limit:  min(o.Concurrency, maxConcurrency),
 		result: &CopyResult{Root: root.Digest},
 		blobs:  map[digest.Digest]bool{},
 		seen:   map[digest.Digest]bool{},
 	}
+	var err error
+	if c.mover, err = newMover(src, dst, o, c.warn); err != nil {
+		return nil, fmt.Errorf("spool: %w", err)
+	}
+	defer c.mover.close()
 	if err := c.content(ctx, root, KindManifest, "", 0); err != nil {
 		return nil, err
 	}
@@ -207,17 +218,28 @@ func (c *copier) pushManifest(ctx context.Context, desc ocispec.Descriptor, raw 
 	return Copied, c.dst.Push(ctx, desc, bytes.NewReader(raw))
 }
 
-// copyBlobs copies the blobs that were not copied yet.
+// copyBlobs copies the blobs that were not copied yet, the largest first: what
+// takes longest must not begin last.
 func (c *copier) copyBlobs(ctx context.Context, blobs []ocispec.Descriptor) error {
+	var todo []ocispec.Descriptor
+	var total int64
+	for _, b := range blobs {
+		if !c.blobs[b.Digest] {
+			c.blobs[b.Digest] = true
+			todo = append(todo, b)
+			total += b.Size
+		}
+	}
+	if len(todo) == 0 {
+		return nil
+	}
+	slices.SortStableFunc(todo, func(a, b ocispec.Descriptor) int { return cmp.Compare(b.Size, a.Size) })
+	c.mover.progress.Plan(len(todo), total)
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.SetLimit(c.limit)
-	for _, b := range blobs {
-		if c.blobs[b.Digest] {
-			continue
-		}
-		c.blobs[b.Digest] = true
+	for _, b := range todo {
 		group.Go(func() error {
-			outcome, err := c.mover.move(groupCtx, b)
+			outcome, err := c.mover.move(groupCtx, b, b.Size > total/2)
 			if err == nil {
 				c.add(KindBlob, b, outcome, "")
 			}
@@ -288,6 +310,12 @@ func (c *copier) add(kind Kind, desc ocispec.Descriptor, outcome Outcome, subjec
 	c.result.Items = append(c.result.Items, CopyItem{
 		Kind: kind, Digest: desc.Digest, MediaType: desc.MediaType, Size: desc.Size, Outcome: outcome, Subject: subject,
 	})
+}
+
+func (c *copier) warn(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.result.Warnings = append(c.result.Warnings, err.Error())
 }
 
 func hasDigest(list []ocispec.Descriptor, d digest.Digest) bool {

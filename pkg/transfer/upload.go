@@ -153,6 +153,29 @@ func (u *Uploader) put(ctx context.Context, b ingest.Blob, desc ocispec.Descript
 	return u.move(ctx, j)
 }
 
+// locate looks whether the repository holds desc or can mount it from another
+// repository of the registry, such as from; it sends nothing. An empty outcome
+// means neither.
+func (u *Uploader) locate(ctx context.Context, name string, desc ocispec.Descriptor, from string) (Outcome, error) {
+	exists, err := u.repo.Exists(ctx, desc)
+	if err != nil {
+		return "", err
+	}
+	j := u.newUpload(ingest.Blob{Name: name, MediaType: desc.MediaType, Size: desc.Size})
+	j.desc, j.from = desc, from
+	if exists {
+		u.count(j, Existed)
+		return Existed, nil
+	}
+	mounted, err := j.mount(ctx)
+	if mounted {
+		u.count(j, Mounted)
+		return Mounted, err
+	}
+	j.drop(ctx) // the bytes may be long in coming
+	return "", err
+}
+
 func (u *Uploader) move(ctx context.Context, j *upload) (Outcome, error) {
 	if size := min(j.blob.Size, maxInFlight); size >= smallBlob {
 		if err := u.inFlight.Acquire(ctx, size); err != nil {
@@ -163,11 +186,19 @@ func (u *Uploader) move(ctx context.Context, j *upload) (Outcome, error) {
 	defer j.close()
 	outcome, err := j.run(ctx)
 	u.mu.Lock()
-	defer u.mu.Unlock()
 	u.stats.Sent += j.tally.sent
+	u.mu.Unlock()
 	if err != nil {
 		return "", err
 	}
+	u.count(j, outcome)
+	return outcome, nil
+}
+
+// count takes note of how a blob came to be there.
+func (u *Uploader) count(j *upload, outcome Outcome) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
 	u.stats.Resumed += j.reused
 	switch outcome {
 	case Existed:
@@ -177,7 +208,6 @@ func (u *Uploader) move(ctx context.Context, j *upload) (Outcome, error) {
 	case Copied:
 	}
 	u.o.Digests.Saw(u.host(), u.repo.Reference().Repository, j.desc.Digest)
-	return outcome, nil
 }
 
 func (u *Uploader) host() string { return u.repo.Reference().Host() }

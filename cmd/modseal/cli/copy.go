@@ -19,6 +19,7 @@ type copyFlags struct {
 	option.Upload
 	noReferrers bool
 	overwrite   bool
+	spoolDir    string
 	concurrency int
 }
 
@@ -32,6 +33,10 @@ func (a *app) copyCommand() *cobra.Command {
 set the tag of DST last. Every byte is checked against its digest; signatures are
 carried along, not verified.
 
+From registry to registry, large layers go through a directory on disk
+(--spool-dir), so that an interrupted copy goes on where it was, on either side. A
+layer is removed from it when it has arrived.
+
 A tag of DST that holds something else is not moved without --overwrite.`,
 		Example: `  modseal copy dev.example.com/team/model:v1 prod.example.com/team/model:v1
   modseal copy registry.example.com/team/model:v1 oci:./layout:v1`,
@@ -42,6 +47,7 @@ A tag of DST that holds something else is not moved without --overwrite.`,
 	f.Upload.AddFlags(cmd.Flags())
 	cmd.Flags().BoolVar(&f.noReferrers, "no-referrers", false, "copy the artifact alone, without signatures and attestations")
 	cmd.Flags().BoolVar(&f.overwrite, "overwrite", false, "move the destination tag if it holds something else")
+	cmd.Flags().StringVar(&f.spoolDir, "spool-dir", "", "`DIR` for layers on their way from registry to registry (default: $XDG_CACHE_HOME/modseal/spool)")
 	addConcurrency(cmd, &f.concurrency)
 	cmd.ValidArgsFunction = a.completeTarget
 	cmd.RunE = func(cmd *cobra.Command, args []string) error { return a.runCopy(cmd.Context(), args[0], args[1], &f) }
@@ -54,14 +60,18 @@ func (a *app) runCopy(ctx context.Context, src, dst string, f *copyFlags) error 
 	if err != nil {
 		return err
 	}
+	if f.spoolDir == "" {
+		f.spoolDir = a.env.spoolDir()
+	}
 	res, err := client.Copy(ctx, src, dst, modseal.CopyOptions{
 		WithoutReferrers: f.noReferrers, Overwrite: f.overwrite, Concurrency: f.concurrency,
-		Upload: transfer.Mode(f.Upload.Mode),
+		Upload: transfer.Mode(f.Upload.Mode), SpoolDir: f.spoolDir,
 	})
 	p.Close(err)
 	if err != nil {
 		return err
 	}
+	a.warn(&f.Output, res.Warnings...)
 	return a.print(&f.Output, res, func(w io.Writer) {
 		fields := render.NewFields(w)
 		fields.Add("copied", res.Source)

@@ -35,6 +35,7 @@ const (
 	envCosignPassword = "COSIGN_PASSWORD"
 	envConfigHome     = "XDG_CONFIG_HOME"
 	envStateHome      = "XDG_STATE_HOME"
+	envCacheHome      = "XDG_CACHE_HOME"
 	envRuntimeDir     = "XDG_RUNTIME_DIR"
 	envDockerConfig   = "DOCKER_CONFIG"
 	envPodmanAuth     = "REGISTRY_AUTH_FILE"
@@ -55,6 +56,15 @@ func (e environment) under(variable string, fallback ...string) string {
 }
 
 func (e environment) stateDir() string { return e.under(envStateHome, ".local", "state") }
+
+// spoolDir returns where layers lie on their way between registries, or "".
+func (e environment) spoolDir() string {
+	dir := e.under(envCacheHome, ".cache")
+	if dir == "" {
+		return ""
+	}
+	return filepath.Join(dir, "spool")
+}
 
 func (e environment) defaultPolicy() string {
 	dir := e.under(envConfigHome, ".config")

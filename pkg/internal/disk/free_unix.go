@@ -1,6 +1,6 @@
 //go:build linux || darwin
 
-package materialize
+package disk
 
 import (
 	"math"
@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// freeSpace returns how many bytes fit below dir, when that can be known.
-func freeSpace(dir string) (free int64, known bool) {
+// Free returns how many bytes fit below dir, when that can be known.
+func Free(dir string) (free int64, known bool) {
 	var st unix.Statfs_t
 	if unix.Statfs(dir, &st) != nil || st.Bsize <= 0 {
 		return 0, false
