@@ -380,3 +380,66 @@ func TestCollectEndsInCircles(t *testing.T) {
 	collect(t, l, o)
 	wantThere(t, l, true, append(m.digests(), d.Digest)...)
 }
+
+// What a tool that knows no lock does in the moment between looking and removing
+// is noticed.
+func TestCollectBesideAToolWithoutLocks(t *testing.T) {
+	l := mustCreate(t, t.TempDir())
+	garbage, again := pushBlob(t, l, "garbage"), pushBlob(t, l, "written again")
+	l = reopened(t, l)
+	res, err := l.CollectBeside(t.Context(), now, func() {
+		if err := l.Replace("blobs/sha256/"+again.Digest.Encoded(), []byte("written again")); err != nil {
+			t.Error(err)
+		}
+	})
+	if err != nil || !slices.Equal(removed(res), []digest.Digest{garbage.Digest}) || res.Young != 1 {
+		t.Errorf("%+v, %v", res, err)
+	}
+	wantThere(t, l, true, again.Digest)
+
+	res, err = l.CollectBeside(t.Context(), now, func() {
+		if err := l.Replace("index.json", []byte(`{"schemaVersion":2,"manifests":[]}`)); err != nil {
+			t.Error(err)
+		}
+	})
+	if !errors.Is(err, store.ErrBusy) || len(res.Removed) != 0 {
+		t.Errorf("%+v, %v", res, err)
+	}
+	wantThere(t, l, true, again.Digest)
+}
+
+// A link that stays inside the layout leads to no blobs either.
+func TestCollectFollowsNoLinkInside(t *testing.T) {
+	l := reopened(t, mustCreate(t, t.TempDir()))
+	name := filepath.Join("mine", digest.SHA512.FromString("x").Encoded())
+	mkdir(t, filepath.Join(l.Path(), "mine"))
+	write(t, filepath.Join(l.Path(), name), "x")
+	if err := os.Symlink("../mine", filepath.Join(l.Path(), "blobs/sha512")); err != nil {
+		t.Fatal(err)
+	}
+	if res, err := l.Collect(t.Context(), now); !errors.Is(err, store.ErrCorrupt) || len(res.Removed) != 0 {
+		t.Errorf("%+v, %v", res, err)
+	}
+	if _, err := os.Stat(filepath.Join(l.Path(), name)); err != nil {
+		t.Error(err)
+	}
+}
+
+// Whoever made the layout may have been killed before its index.json: who writes
+// next makes up for it.
+func TestCreateMendsWhatWasBegun(t *testing.T) {
+	l := mustCreate(t, t.TempDir())
+	index := filepath.Join(l.Path(), "index.json")
+	want, err := os.ReadFile(index)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(index); err != nil {
+		t.Fatal(err)
+	}
+	l = reopened(t, l)
+	if got, err := os.ReadFile(index); err != nil || !bytes.Equal(got, want) {
+		t.Errorf("%q, %v", got, err)
+	}
+	collect(t, l, now)
+}
