@@ -207,18 +207,18 @@ func (m *marker) follow(r reference) error {
 func (m *marker) read(r reference) (*references, error) {
 	name, err := blobPath(r.Digest)
 	if err != nil {
-		return nil, nil //nolint:nilnil,nilerr // what is no digest refers to nothing
+		return nil, nil //nolint:nilerr // what is no digest refers to nothing
 	}
 	info, err := m.l.statRegular(name)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil //nolint:nilnil // a manifest that is missing is no error and refers to nothing
+		return nil, nil // a manifest that is missing is no error and refers to nothing
 	}
 	if err != nil {
 		return nil, err
 	}
 	known, size := isManifest(r.MediaType), info.Size()
 	if !known && size > artifacttypes.MaxManifestBytes {
-		return nil, nil //nolint:nilnil // a large blob that an index lists
+		return nil, nil // a large blob that an index lists
 	}
 	limit := int64(artifacttypes.MaxManifestBytes)
 	if r.MediaType == ocispec.MediaTypeImageIndex {
@@ -228,7 +228,7 @@ func (m *marker) read(r reference) (*references, error) {
 	// the bytes are those of the digest does.
 	raw, err := m.l.readVerified(ocispec.Descriptor{Digest: r.Digest, Size: size}, limit)
 	if errors.Is(err, errdef.ErrNotFound) {
-		return nil, nil //nolint:nilnil // it went just now
+		return nil, nil // it went just now
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%w; what it refers to is not known, so nothing is removed", err)
@@ -238,7 +238,7 @@ func (m *marker) read(r reference) (*references, error) {
 		if known {
 			return nil, fmt.Errorf("manifest %s: %w; what it refers to is not known, so nothing is removed", r.Digest, err)
 		}
-		return nil, nil //nolint:nilnil // a small blob that an index lists
+		return nil, nil //nolint:nilerr // a small blob that an index lists
 	}
 	return &refers, nil
 }
