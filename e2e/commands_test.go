@@ -42,6 +42,7 @@ var commands = map[string]func(ts *testscript.TestScript, neg bool, args []strin
 	"sequence": sequence,
 	"cache":    startCache,
 	"hosts":    writeHosts,
+	"stop":     stopRegistry,
 	"fault":    setFault,
 	"heal":     heal,
 	// artifacts

@@ -37,3 +37,9 @@ func writeHosts(ts *testscript.TestScript, neg bool, args []string) {
 	text := os.Expand(ts.ReadFile(args[1]), ts.Getenv)
 	ts.Check(os.WriteFile(filepath.Join(dir, "hosts.toml"), []byte(text), 0o644))
 }
+
+// stop NAME stops a registry or a cache: connections to it are refused.
+func stopRegistry(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, len(args) == 1, neg, "stop NAME")
+	ts.Check(named(ts, args[0]).Close())
+}

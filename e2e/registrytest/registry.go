@@ -20,6 +20,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/distribution/distribution/v3/configuration"
@@ -70,6 +71,9 @@ type Registry struct {
 
 	server *httptest.Server
 	stop   func() error
+
+	closed   sync.Once
+	closeErr error
 }
 
 // Start starts a registry that stores below dir.
@@ -93,13 +97,16 @@ func behindFront(handler http.Handler, stop func() error, dir string) *Registry 
 	}
 }
 
-// Close stops the registry.
+// Close stops the registry, once.
 func (r *Registry) Close() error {
-	r.release()
-	r.server.CloseClientConnections()
-	r.server.Close()
-	r.closeElsewhere()
-	return r.stop()
+	r.closed.Do(func() {
+		r.release()
+		r.server.CloseClientConnections()
+		r.server.Close()
+		r.closeElsewhere()
+		r.closeErr = r.stop()
+	})
+	return r.closeErr
 }
 
 // OpenSessions is how many uploads the registry keeps that have not ended.

@@ -31,11 +31,21 @@ func (r *Repository) Endpoints() []*Endpoint {
 	return out
 }
 
+// Origin returns the one endpoint to ask when only one can be: the registry
+// itself, or the host that a hosts.toml puts in its place.
+func (r *Repository) Origin() *Endpoint {
+	s := r.route.home
+	if r.route.alone && !r.direct {
+		s = r.route.mirrors[len(r.route.mirrors)-1]
+	}
+	return &Endpoint{repo: r, site: s}
+}
+
 // Host returns the host and port that is asked.
 func (e *Endpoint) Host() string { return e.site.root.Host }
 
-// IsMirror reports whether the endpoint is not the registry itself.
-func (e *Endpoint) IsMirror() bool { return e.site.mirror }
+// IsMirror reports whether the endpoint is another than [Repository.Origin].
+func (e *Endpoint) IsMirror() bool { return e.site != e.repo.Origin().site }
 
 // BlobURL returns the address of a blob.
 func (e *Endpoint) BlobURL(d digest.Digest) *url.URL {

@@ -464,7 +464,7 @@ func TestServerInThePlaceOfTheRegistry(t *testing.T) {
 		t.Error(err)
 	}
 	e := repo.Endpoints()
-	if len(e) != 1 || e[0].Host() != m.mirrors[0].host || !e[0].IsMirror() {
+	if len(e) != 1 || e[0].Host() != m.mirrors[0].host || e[0].IsMirror() || repo.Origin().Host() != e[0].Host() {
 		t.Errorf("Endpoints = %v", e)
 	}
 	if n := len(m.registry.seen()); n != 0 {
