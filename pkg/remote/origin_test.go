@@ -607,3 +607,28 @@ func TestCertificatesOfTheRegistry(t *testing.T) {
 		}
 	}
 }
+
+// Docker Hub has three names, and mirrors are told the one of references.
+func TestDockerHub(t *testing.T) {
+	for _, server := range []string{"", "https://docker.io", "https://index.docker.io", "https://registry-1.docker.io", "https://registry-1.docker.io:443"} {
+		root := t.TempDir()
+		text := "[host.\"https://mirror.test\"]\n"
+		if server != "" {
+			text = fmt.Sprintf("server = %q\n", server) + text
+		}
+		writeHosts(t, root, "docker.io", text)
+		c, err := remote.NewClient(remote.Options{HostsDir: root})
+		if err != nil {
+			t.Fatal(err)
+		}
+		repo, err := c.Repository(remote.Reference{Registry: "docker.io", Repository: "library/x"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		e := repo.Endpoints()
+		if len(e) != 2 || e[1].IsMirror() || e[1].Host() != "registry-1.docker.io" || e[0].BlobURL("sha256:x").Query().Get("ns") != "docker.io" {
+			t.Errorf("%q: %s, then %s", server, e[0].BlobURL("sha256:x"), e[len(e)-1].Host())
+		}
+		_ = c.Close()
+	}
+}

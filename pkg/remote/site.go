@@ -165,6 +165,9 @@ func isRegistry(u *url.URL, name, host string) bool {
 	if u == nil {
 		return true
 	}
+	if name == "docker.io" && u.Host == "index.docker.io" {
+		return u.Path == "/v2" // another name of Docker Hub, which examples use
+	}
 	same := u.Host
 	if u.Port() == "443" && u.Scheme == "https" {
 		same = u.Hostname()
