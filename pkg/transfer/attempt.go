@@ -59,10 +59,11 @@ func (j *upload) reattach(ctx context.Context) error {
 	case errors.Is(err, errGone):
 		// Where a connection that broke takes the session along, whole chunks may
 		// be kept. Where those went as well, nothing is.
-		j.noResume = j.noResume || j.tryChunks
-		j.tryChunks = j.tryChunks || !j.earlier
-		j.session = nil
-		j.drop(ctx)
+		if j.tryChunks {
+			j.noResume = true
+		}
+		j.tryChunks = !j.noResume && !j.earlier
+		j.forget()
 		return nil
 	case err != nil:
 		return err

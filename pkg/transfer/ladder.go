@@ -108,6 +108,7 @@ func (j *upload) run(ctx context.Context) (Outcome, error) {
 		}
 		var r *refusal
 		if errors.As(err, &r) {
+			r.resumed = j.resumed
 			j.drop(ctx)
 			if err := j.adapt(ctx, r); err != nil {
 				return "", err
@@ -285,9 +286,10 @@ func (j *upload) mount(ctx context.Context) (bool, error) {
 
 // refusal says that the registry does not take a blob in the way it was sent.
 type refusal struct {
-	what  objection
-	err   error
-	final bool // it is about the registry, not about this blob
+	what    objection
+	err     error
+	final   bool // it is about the registry, not about this blob
+	resumed bool // what was refused came from more than one request
 }
 
 type objection int
@@ -332,8 +334,7 @@ func (j *upload) adapt(ctx context.Context, r *refusal) error {
 // adaptDigest looks for who is wrong about the digest: what was remembered, what
 // was put together from several requests, or the registry.
 func (j *upload) adaptDigest(ctx context.Context, r *refusal) error {
-	resumed := j.resumed
-	j.resumed, j.noResume, j.noChunks = false, true, true
+	j.noResume, j.noChunks = true, true
 	switch {
 	case j.guessed:
 		old := j.desc.Digest
@@ -346,10 +347,10 @@ func (j *upload) adaptDigest(ctx context.Context, r *refusal) error {
 			j.u.o.Digests.Remember(j.blob.Identity, j.desc.Digest)
 			return nil
 		}
-		if resumed {
+		if r.resumed {
 			return nil
 		}
-	case resumed:
+	case r.resumed:
 		// The hash may have begun with a state from elsewhere.
 		if j.hasher != nil {
 			j.hasher.close()
@@ -374,16 +375,15 @@ func (j *upload) explain(ctx context.Context, err error) error {
 
 // drop ends the session, there and here.
 func (j *upload) drop(ctx context.Context) {
-	if j.session == nil && j.left != nil {
-		if at, ok := j.left.location(j.u.repo); ok {
-			j.session = &session{u: j.u, location: at}
-		}
-	}
-	j.left = nil
 	if j.session != nil {
 		j.session.abandon(ctx)
-		j.session, j.acked, j.resumed = nil, 0, false
 	}
+	j.forget()
+}
+
+// forget ends the session here: the registry has none.
+func (j *upload) forget() {
+	j.session, j.acked, j.resumed = nil, 0, false
 	j.earlier, j.reused = false, 0
 	j.tally.set(0)
 	j.journal.clear()
