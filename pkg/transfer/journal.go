@@ -47,9 +47,10 @@ type entry struct {
 
 const (
 	journalVersion = 1
-	// journalFrom is the size of the smallest blob that is worth a journal: less
-	// is sent again in the time that asking takes.
-	journalFrom = 8 << 20
+	// resumeFrom is the size of the smallest blob that is worth to be gone on
+	// with: less is sent again in the time that asking takes. The journal of a
+	// smaller one serves to cancel what a killed process left at the registry.
+	resumeFrom = 8 << 20
 	// journalEvery is how often a journal is written while nothing happens.
 	journalEvery = 10 * time.Second
 	// journalLife is how long a journal is kept: registries drop sessions after
@@ -134,7 +135,11 @@ func (j *journal) write(change func(e *entry)) {
 	}
 	change(&j.entry)
 	raw, err := artifacttypes.Marshal(j.entry)
-	if err == nil && len(raw) <= limits.JournalBytes && j.file.Replace(raw) == nil {
+	replace := j.file.Replace
+	if j.Size < resumeFrom {
+		replace = j.file.ReplaceLoosely
+	}
+	if err == nil && len(raw) <= limits.JournalBytes && replace(raw) == nil {
 		j.live = true
 	}
 	j.written = time.Now()

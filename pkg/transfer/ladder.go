@@ -392,7 +392,7 @@ func (j *upload) forget() {
 // takeUp looks for what an earlier process left of this upload.
 func (j *upload) takeUp(ctx context.Context) {
 	dir := j.u.journals()
-	if dir == "" || j.blob.Identity == "" || j.blob.Size < journalFrom || j.u.traits().Resume == keepsNothing {
+	if dir == "" || j.blob.Identity == "" || j.blob.Size == 0 {
 		return
 	}
 	j.u.look.Do(func() { j.u.left = leftJournals(dir, j.u.host(), j.u.repo.Reference().Repository) })
@@ -413,6 +413,9 @@ func (j *upload) takeUp(ctx context.Context) {
 		return
 	}
 	j.session, j.resumed, j.earlier = &session{u: j.u, location: at}, true, true
+	if j.blob.Size < resumeFrom {
+		j.drop(ctx)
+	}
 }
 
 func (j *upload) openJournal(dir string) (err error) {

@@ -146,7 +146,13 @@ func (f *File) Read(limit int64) ([]byte, error) { return Read(f.name, limit) }
 
 // Replace gives the file another content, on disk when it returns. The lock is
 // kept.
-func (f *File) Replace(raw []byte) (err error) {
+func (f *File) Replace(raw []byte) error { return f.replace(raw, true) }
+
+// ReplaceLoosely is Replace of what a crash of the machine may take, but not one
+// of the process.
+func (f *File) ReplaceLoosely(raw []byte) error { return f.replace(raw, false) }
+
+func (f *File) replace(raw []byte, sync bool) (err error) {
 	// One name is enough, since there is one writer, and what a killed one left
 	// is used again.
 	aside := f.name + newSuffix
@@ -164,7 +170,7 @@ func (f *File) Replace(raw []byte) (err error) {
 			_ = lock.Close()
 		}
 	}()
-	if err := write(aside, raw); err != nil {
+	if err := write(aside, raw, sync); err != nil {
 		return err
 	}
 	if err := os.Rename(aside, f.name); err != nil {
@@ -177,13 +183,13 @@ func (f *File) Replace(raw []byte) (err error) {
 
 const newSuffix = ".new"
 
-func write(name string, raw []byte) error {
+func write(name string, raw []byte, sync bool) error {
 	w, err := os.OpenFile(name, os.O_WRONLY|os.O_TRUNC, 0o600)
 	if err != nil {
 		return err
 	}
 	_, err = w.Write(raw)
-	if err == nil {
+	if err == nil && sync {
 		err = w.Sync()
 	}
 	return errors.Join(err, w.Close())
