@@ -220,10 +220,10 @@ func TestMirrorFallsThrough(t *testing.T) {
 		"204":              {status(204), "", 1},
 		"401 for nothing":  {status(401), "status 401", 1},
 		"cut":              {func(http.ResponseWriter, *http.Request, http.Handler) { panic(http.ErrAbortHandler) }, "the connection broke", 0},
-		"endless redirect": {func(w http.ResponseWriter, r *http.Request, _ http.Handler) { http.Redirect(w, r, r.URL.String(), 307) }, "redirects", 10},
+		"endless redirect": {func(w http.ResponseWriter, r *http.Request, _ http.Handler) { http.Redirect(w, r, r.URL.String(), http.StatusTemporaryRedirect) }, "redirects", 10},
 		"redirect to where nothing is": {
 			func(w http.ResponseWriter, r *http.Request, _ http.Handler) {
-				http.Redirect(w, r, "http://127.0.0.1:1/x", 307)
+				http.Redirect(w, r, "http://127.0.0.1:1/x", http.StatusTemporaryRedirect)
 			}, "connection refused", 1,
 		},
 		"401 Basic": {func(w http.ResponseWriter, _ *http.Request, _ http.Handler) {

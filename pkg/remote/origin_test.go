@@ -211,7 +211,7 @@ Authorization = "Bearer mirror-secret"
 		noneHolds(t, "the redirect's target", cdn.seen(), secret)
 	}
 	// The others get none of it.
-	m.mirrors[0].set(func(w http.ResponseWriter, r *http.Request, _ http.Handler) {
+	m.mirrors[0].set(func(w http.ResponseWriter, _ *http.Request, _ http.Handler) {
 		w.WriteHeader(404)
 	})
 	m.mirrors[1].set(status(404))
