@@ -37,7 +37,7 @@ func (j *upload) attempt(ctx context.Context) error {
 		return j.finish(ctx)
 	case j.chunked():
 		return j.sendChunks(ctx)
-	case j.desc.Digest != "" && (j.u.o.Mode != ModeStream || j.noStream):
+	case j.desc.Digest != "" && (j.noStream || !j.noPut && j.u.o.Mode != ModeStream):
 		return j.sendPut(ctx)
 	}
 	return j.sendStream(ctx)
@@ -168,7 +168,10 @@ func (j *upload) sendPut(ctx context.Context) error {
 	}
 	if err == nil {
 		err = newAnswerError(resp)
-		if j.acked > 0 && !remote.Retryable(err) && !remote.IsUnauthorized(err) {
+		switch {
+		case resp.StatusCode == http.StatusRequestEntityTooLarge && !j.noStream && !j.noPut && j.u.o.Mode != ModePut:
+			return &refusal{what: refusedPut, err: err}
+		case j.acked > 0 && !remote.Retryable(err) && !remote.IsUnauthorized(err):
 			return j.judgeRest(resp.StatusCode, err)
 		}
 		return j.judgeDigest(j.u.settle(ctx, j.desc, err))

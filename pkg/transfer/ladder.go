@@ -49,9 +49,9 @@ type upload struct {
 	opened   bool  // to see what it is
 
 	// What this blob may not be tried with any more.
-	noStream, noChunks, noResume bool
-	tryChunks                    bool // a session did not keep single bytes
-	doubts                       int
+	noStream, noPut, noChunks, noResume bool
+	tryChunks                           bool // a session did not keep single bytes
+	doubts                              int
 }
 
 const (
@@ -298,6 +298,7 @@ const (
 	refusedStream objection = iota // of unknown digest
 	refusedChunks                  // in several requests
 	refusedResume                  // where it said that it goes on
+	refusedPut                     // in one PUT, of a size that a stream may have
 	refusedDigest                  // it got other bytes than those of the digest
 )
 
@@ -325,6 +326,9 @@ func (j *upload) adapt(ctx context.Context, r *refusal) error {
 		return j.hashNow(ctx) // then one PUT
 	case refusedResume:
 		j.noResume = true
+		return nil
+	case refusedPut:
+		j.noPut = true
 		return nil
 	case refusedDigest:
 	}
