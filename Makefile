@@ -54,7 +54,11 @@ fuzz: ## Run every fuzz target for FUZZTIME (10s)
 	FUZZTIME=$(FUZZTIME) hack/fuzz.sh
 
 .PHONY: bench
-bench: ## Run the benchmarks
+bench: build ## Measure modseal against its peers on PATH and in ./bin/peers; writes docs/bench.* (BENCHFLAGS=-quick)
+	$(GO) run ./hack/bench -modseal $(BIN)/modseal -readme README.md $(BENCHFLAGS)
+
+.PHONY: microbench
+microbench: ## Run the Go benchmarks of the packages
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
 .PHONY: fmt

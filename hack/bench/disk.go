@@ -16,31 +16,30 @@ func diskUsage(dirs ...string) int64 {
 	var total int64
 	seen := map[uint64]bool{}
 	for _, dir := range dirs {
-		// What disappears while it is looked at takes no space.
 		_ = filepath.WalkDir(dir, func(_ string, d fs.DirEntry, err error) error {
-			if err != nil || d.IsDir() {
-				return nil
+			if err == nil && !d.IsDir() {
+				total += diskSize(d, seen)
 			}
-			info, err := d.Info()
-			if err != nil {
-				return nil
-			}
-			s, ok := info.Sys().(*syscall.Stat_t)
-			if !ok {
-				total += info.Size()
-				return nil
-			}
-			if s.Nlink > 1 {
-				if seen[s.Ino] {
-					return nil
-				}
-				seen[s.Ino] = true
-			}
-			total += s.Blocks * 512
-			return nil
+			return nil // what disappears while it is looked at takes no space
 		})
 	}
 	return total
+}
+
+func diskSize(d fs.DirEntry, seen map[uint64]bool) int64 {
+	info, err := d.Info()
+	if err != nil {
+		return 0
+	}
+	s, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return info.Size()
+	}
+	if s.Nlink > 1 && seen[s.Ino] {
+		return 0
+	}
+	seen[s.Ino] = true
+	return s.Blocks * 512
 }
 
 // watchDisk looks again and again at what directories take, until the returned

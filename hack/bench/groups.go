@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 )
 
 // The works fall into groups that are measured one after the other. Within a
@@ -17,7 +18,7 @@ func (b *bench) interleaved(rounds []int, works []work, f func(round int, t tool
 	for _, round := range rounds {
 		for i := range b.tools {
 			t := b.tools[(i+round)%len(b.tools)]
-			if !anyOf(t, works) {
+			if !slices.ContainsFunc(works, t.does) || b.enough(t, works, round) {
 				continue
 			}
 			if err := f(round, t); err != nil {
@@ -26,15 +27,6 @@ func (b *bench) interleaved(rounds []int, works []work, f func(round int, t tool
 		}
 	}
 	return nil
-}
-
-func anyOf(t tool, works []work) bool {
-	for _, w := range works {
-		if t.does(w) {
-			return true
-		}
-	}
-	return false
 }
 
 // rounds are the numbers of all rounds, with 0 for the warm-up.
@@ -65,11 +57,8 @@ func (b *bench) prepared(ctx context.Context, m model) (map[string]string, error
 		if err != nil {
 			return nil, err
 		}
-		p := place{program: t.program, model: m, aux: aux}
-		var commands []command
-		for _, args := range t.prepare(p) {
-			commands = append(commands, command{Args: args, Dir: aux, Env: b.environment(home)})
-		}
+		p := place{program: t.program, model: m, aux: aux, home: home}
+		commands := b.inEnvironment(t.prepare(p), aux, home)
 		if _, err := b.limited(ctx, commands); err != nil {
 			if ctx.Err() != nil {
 				return nil, ctx.Err()
@@ -140,6 +129,9 @@ func (b *bench) life(ctx context.Context, round int, t tool, first, second model
 			return err
 		}
 	}
+	if round == 0 && !small {
+		return b.tampered(ctx, t, pull, p, r)
+	}
 	return nil
 }
 
@@ -177,7 +169,7 @@ func (b *bench) models(ctx context.Context, first, second model) error {
 	if err != nil {
 		return err
 	}
-	return b.interleaved(b.rounds(true), []work{push, pull}, func(round int, t tool) error {
+	return b.interleaved(b.rounds(true), []work{push, repush, changed, pull}, func(round int, t tool) error {
 		return b.life(ctx, round, t, first, second, aux[t.name], aux2[t.name], false)
 	})
 }
@@ -188,7 +180,7 @@ func (b *bench) smallFiles(ctx context.Context, m model) error {
 	if err != nil {
 		return err
 	}
-	return b.interleaved(b.rounds(true), []work{smallPush}, func(round int, t tool) error {
+	return b.interleaved(b.rounds(true), []work{smallPush, smallPull}, func(round int, t tool) error {
 		return b.life(ctx, round, t, m, m, aux[t.name], "", true)
 	})
 }

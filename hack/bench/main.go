@@ -41,6 +41,7 @@ type options struct {
 	out, storage string
 	only, names  string
 	program      string
+	readme       string
 	quick        bool
 }
 
@@ -76,11 +77,12 @@ func parse() options {
 	flag.IntVar(&o.shards, "shards", 4, "files that the model's weights are in")
 	flag.IntVar(&o.small, "small", 10_000, "number of small files")
 	flag.IntVar(&o.repeat, "runs", 5, "how often each work is measured")
-	flag.DurationVar(&o.patience, "patience", 40*time.Second, "a peer that takes longer in all for one work is measured twice instead of -runs times")
+	flag.DurationVar(&o.patience, "patience", time.Minute, "a peer that would take longer in all for one group of works is measured less often than -runs, but at least twice")
 	flag.DurationVar(&o.limit, "limit", 5*time.Minute, "how long one work of one tool may take")
 	flag.StringVar(&o.kind, "registry", "distribution", "kind of registry: distribution, olareg or docker-registry")
 	flag.StringVar(&o.storage, "storage", "/dev/shm", "directory for models, registries and what is pulled")
 	flag.StringVar(&o.out, "out", "docs", "directory for bench.md, bench.json and bench.svg")
+	flag.StringVar(&o.readme, "readme", "", "file in which the block of the benchmarks is written anew")
 	flag.StringVar(&o.only, "only", "", "groups of works to measure, of models,copy,huge,small (default all)")
 	flag.StringVar(&o.names, "tools", "", "tools to measure besides modseal, such as oras,floor (default all that are found)")
 	flag.StringVar(&o.program, "modseal", "", "modseal program to measure (default: built from this source)")
@@ -113,6 +115,13 @@ func sizeFlag(to *int64) func(string) error {
 
 func run(ctx context.Context, o options, log io.Writer) (err error) {
 	started := time.Now()
+	// The model and its changed shard, the same in the registry, in the storage
+	// of a tool that has one, and pulled.
+	if left, err := free(o.storage); err != nil {
+		return err
+	} else if need := 5 * max(o.size, o.huge); left < need {
+		return fmt.Errorf("%s has %s left and it may take %s: give another directory by -storage or a smaller model by -size", o.storage, bytesText(left), bytesText(need))
+	}
 	dir, err := os.MkdirTemp(o.storage, "modseal-bench-")
 	if err != nil {
 		return err
@@ -137,6 +146,11 @@ func run(ctx context.Context, o options, log io.Writer) (err error) {
 	r.fill(b, time.Since(started))
 	if err := r.write(o.out); err != nil {
 		return err
+	}
+	if o.readme != "" {
+		if err := r.updateBlock(o.readme, "docs/bench.svg"); err != nil {
+			return err
+		}
 	}
 	fmt.Println(r.markdownTargets())
 	return nil
@@ -205,31 +219,30 @@ func (b *bench) findTools() (absent []string, err error) {
 
 // everything measures group after group; each removes its models at its end.
 func (b *bench) everything(ctx context.Context) error {
-	const first, other = 1, 2 // seeds
 	groups := []struct {
 		name string
 		f    func() error
 	}{
 		{"models", func() error {
-			m, err := writeModel(filepath.Join(b.dir, "model"), b.size, b.shards, first)
+			m, err := writeModel(filepath.Join(b.dir, "model"), b.size, b.shards)
 			if err != nil {
 				return err
 			}
-			next, err := writeChanged(m, filepath.Join(b.dir, "model-changed"), b.size, b.shards, other)
+			next, err := writeChanged(m, filepath.Join(b.dir, "model-changed"), b.size, b.shards)
 			if err != nil {
 				return err
 			}
 			return b.models(ctx, m, next)
 		}},
 		{"copy", func() error {
-			m, err := writeModel(filepath.Join(b.dir, "model"), b.size, b.shards, first)
+			m, err := writeModel(filepath.Join(b.dir, "model"), b.size, b.shards)
 			if err != nil {
 				return err
 			}
 			return b.copies(ctx, m)
 		}},
 		{"huge", func() error {
-			m, err := writeModel(filepath.Join(b.dir, "model"), b.huge, 1, first)
+			m, err := writeModel(filepath.Join(b.dir, "model"), b.huge, 1)
 			if err != nil {
 				return err
 			}

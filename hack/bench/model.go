@@ -17,6 +17,12 @@ import (
 // model of this size has, so that headers are read as they are in practice.
 const tensorSize = 32 << 20
 
+// The seeds of the weights, and of a shard that was changed.
+const (
+	firstSeed = 1
+	otherSeed = 2
+)
+
 // A model on disk.
 type model struct {
 	dir   string
@@ -25,16 +31,16 @@ type model struct {
 }
 
 // writeModel makes a model of about size bytes in shards safetensors files, all
-// of random bytes, with the text files that lie beside one. The same seed gives
-// the same bytes.
-func writeModel(dir string, size int64, shards int, seed uint64) (model, error) {
+// of random bytes, with the text files that lie beside one. The bytes are the same
+// every time.
+func writeModel(dir string, size int64, shards int) (model, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return model{}, err
 	}
 	weights := map[string]string{}
 	for i := range shards {
 		name := shardName(i, shards)
-		tensors, err := writeShard(filepath.Join(dir, name), i, size/int64(shards), seed)
+		tensors, err := writeShard(filepath.Join(dir, name), i, size/int64(shards), firstSeed)
 		if err != nil {
 			return model{}, err
 		}
@@ -144,7 +150,7 @@ func writeRandom(f *os.File, n int64, seed uint64) error {
 
 // writeChanged makes the model of from, which has size and shards, in dir, with
 // its last shard replaced by other bytes. The other files are hard links.
-func writeChanged(from model, dir string, size int64, shards int, seed uint64) (model, error) {
+func writeChanged(from model, dir string, size int64, shards int) (model, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return model{}, err
 	}
@@ -157,7 +163,7 @@ func writeChanged(from model, dir string, size int64, shards int, seed uint64) (
 			return model{}, err
 		}
 	}
-	if _, err := writeShard(filepath.Join(dir, changed), shards-1, size/int64(shards), seed); err != nil {
+	if _, err := writeShard(filepath.Join(dir, changed), shards-1, size/int64(shards), otherSeed); err != nil {
 		return model{}, err
 	}
 	return readModel(dir)

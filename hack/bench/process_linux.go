@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"os"
 	"os/exec"
@@ -33,13 +34,13 @@ func awaitRead(pid int) (int64, error) {
 		if err == nil {
 			break
 		}
-		if err != unix.EINTR { //nolint:errorlint // an Errno
+		if err != unix.EINTR {
 			return 0, os.NewSyscallError("waitid", err)
 		}
 	}
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/io", pid))
 	if err != nil {
-		return -1, nil //nolint:nilerr // a kernel may be built without, or keep it to root
+		return -1, nil // a kernel may be built without, or keep it to root
 	}
 	for line := range bytes.Lines(text) {
 		if value, ok := bytes.CutPrefix(line, []byte("rchar: ")); ok {
@@ -76,6 +77,44 @@ func processCPU(pid int) time.Duration {
 	return time.Duration(ticks) * time.Second / hertz
 }
 
+// watchReads watches the files of a directory until the returned function is
+// called, which tells how many of them somebody has read from.
+func watchReads(dir string) (func() (int, error), error) {
+	fd, err := unix.InotifyInit1(unix.IN_NONBLOCK | unix.IN_CLOEXEC)
+	if err != nil {
+		return nil, os.NewSyscallError("inotify_init1", err)
+	}
+	if _, err := unix.InotifyAddWatch(fd, dir, unix.IN_ACCESS); err != nil {
+		_ = unix.Close(fd)
+		return nil, os.NewSyscallError("inotify_add_watch", err)
+	}
+	return func() (int, error) {
+		defer func() { _ = unix.Close(fd) }()
+		read := map[string]bool{}
+		buffer := make([]byte, 64<<10)
+		for {
+			n, err := unix.Read(fd, buffer)
+			switch {
+			case err == unix.EAGAIN:
+				return len(read), nil
+			case err == unix.EINTR:
+				continue
+			case err != nil:
+				return 0, os.NewSyscallError("read", err)
+			}
+			for events := buffer[:n]; len(events) >= unix.SizeofInotifyEvent; {
+				mask := binary.NativeEndian.Uint32(events[4:])
+				end := unix.SizeofInotifyEvent + int(binary.NativeEndian.Uint32(events[12:]))
+				// The name of a directory's own event is empty.
+				if name := unix.ByteSliceToString(events[unix.SizeofInotifyEvent:end]); mask&unix.IN_ISDIR == 0 && name != "" {
+					read[name] = true
+				}
+				events = events[end:]
+			}
+		}
+	}, nil
+}
+
 // describeMachine tells what the numbers depend on, and nothing that names it.
 func describeMachine() machine {
 	m := newMachine()
@@ -97,6 +136,15 @@ func describeMachine() machine {
 		m.Memory = int64(info.Totalram) * int64(info.Unit)
 	}
 	return m
+}
+
+// free is how many bytes can still be stored below dir.
+func free(dir string) (int64, error) {
+	var s unix.Statfs_t
+	if err := unix.Statfs(dir, &s); err != nil {
+		return 0, &os.PathError{Op: "statfs", Path: dir, Err: err}
+	}
+	return int64(s.Bavail) * s.Bsize, nil
 }
 
 // storage names the kind of file system of a directory.

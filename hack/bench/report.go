@@ -3,7 +3,9 @@
 package main
 
 import (
+	"crypto/sha256"
 	"encoding/json"
+	"math"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -19,9 +21,28 @@ type machine struct {
 	Memory int64
 	Kernel string
 	Go     string
+	// Hash is how many bytes a second one core hashes with Go's SHA-256: it is
+	// what most of this work is, and it differs by the factor of four between
+	// processors with and without instructions for it.
+	Hash int64
 }
 
-func newMachine() machine { return machine{Cores: runtime.NumCPU(), Go: runtime.Version()} }
+func newMachine() machine {
+	return machine{Cores: runtime.NumCPU(), Go: runtime.Version(), Hash: hashRate()}
+}
+
+// hashRate is the best of several attempts, as others may use the core.
+func hashRate() int64 {
+	buffer := make([]byte, 1<<20)
+	h := sha256.New()
+	best := time.Duration(math.MaxInt64)
+	for range 100 {
+		start := time.Now()
+		_, _ = h.Write(buffer) // never fails
+		best = min(best, time.Since(start))
+	}
+	return int64(float64(len(buffer)) / best.Seconds())
+}
 
 // A report is what a run of the bench found.
 type report struct {
@@ -69,11 +90,12 @@ type figure struct {
 	read                 int64
 	up, down             int64 // -1: not counted
 	diskPeak, diskAfter  int64
+	filesRead            int // -1: nobody looked
 }
 
 // figure returns false when there are none that count.
 func (r *report) figure(name string, w work) (figure, bool) {
-	f := figure{up: -1, down: -1, diskPeak: -1, diskAfter: -1}
+	f := figure{up: -1, down: -1, diskPeak: -1, diskAfter: -1, filesRead: -1}
 	if why, failed := r.Why[name][w]; failed && why != "" {
 		return f, false // what it did before it failed counts for nothing
 	}
@@ -84,7 +106,7 @@ func (r *report) figure(name string, w work) (figure, bool) {
 		}
 		f.up, f.down = max(f.up, run.Up), max(f.down, run.Down)
 		f.diskPeak, f.diskAfter = max(f.diskPeak, run.DiskPeak), max(f.diskAfter, run.DiskAfter)
-		f.peak = max(f.peak, run.Peak)
+		f.peak, f.filesRead = max(f.peak, run.Peak), max(f.filesRead, run.FilesRead)
 		if run.Round == 0 {
 			continue
 		}
@@ -130,4 +152,19 @@ func (r *report) write(dir string) error {
 		}
 	}
 	return nil
+}
+
+// updateBlock replaces the block in a file that shows one; a file without the
+// markers is left alone.
+func (r *report) updateBlock(name, plot string) error {
+	text, err := os.ReadFile(name)
+	if err != nil {
+		return err
+	}
+	before, rest, ok := strings.Cut(string(text), blockBegin+"\n")
+	_, after, found := strings.Cut(rest, blockEnd+"\n")
+	if !ok || !found {
+		return nil
+	}
+	return os.WriteFile(name, []byte(before+r.block(plot)+after), 0o644)
 }

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 )
 
@@ -24,6 +25,7 @@ type Run struct {
 	DiskPeak   int64         // bytes on disk beyond the files of the model, at most; -1 where nobody looked
 	DiskAfter  int64         // and once the command had ended
 	FilesBytes int64         // bytes of the files of the model
+	FilesRead  int           // how many of them were read at all; -1 where nobody looked
 }
 
 // bench is one run of everything.
@@ -70,16 +72,20 @@ func (b *bench) home() (string, error) {
 
 // commands turns command lines into what measure takes.
 func (b *bench) commands(t tool, w work, p place, home string) []command {
+	p.program, p.home = t.program, home
+	return b.inEnvironment(t.lines[w](p), p.model.dir, home)
+}
+
+func (b *bench) inEnvironment(lines [][]string, dir, home string) []command {
 	var commands []command
-	for _, args := range t.lines[w](p) {
-		commands = append(commands, command{Args: args, Dir: p.model.dir, Env: b.environment(home)})
+	for _, args := range lines {
+		commands = append(commands, command{Args: args, Dir: dir, Env: b.environment(home)})
 	}
 	return commands
 }
 
 // unmeasured runs a work that only prepares another.
 func (b *bench) unmeasured(ctx context.Context, t tool, w work, p place, home string) error {
-	p.program = t.program
 	_, err := b.limited(ctx, b.commands(t, w, p, home))
 	return err
 }
@@ -102,15 +108,26 @@ type circumstances struct {
 // measured runs a work of a tool and keeps what it cost. A tool that fails is
 // left out from then on, with its reason; the error is that of the bench.
 func (b *bench) measured(ctx context.Context, t tool, w work, p place, c circumstances) (ok bool, err error) {
-	if !t.does(w) || b.why[t.name][w] != "" || b.enough(t, w, c.round) {
+	if !t.does(w) || b.why[t.name][w] != "" {
 		return b.why[t.name][w] == "", nil
 	}
-	p.program = t.program
-	r := Run{Tool: t.name, Work: w, Round: c.round, Up: -1, Down: -1, DiskPeak: -1, DiskAfter: -1, FilesBytes: p.model.size}
+	r := Run{Tool: t.name, Work: w, Round: c.round, Up: -1, Down: -1, DiskPeak: -1, DiskAfter: -1, FilesBytes: p.model.size, FilesRead: -1}
 	var most func() int64
 	before := diskUsage(c.home)
 	if c.watch {
 		most = watchDisk(c.home, p.out)
+	}
+	if w == repush && c.watch {
+		read, err := watchReads(p.model.dir)
+		if err != nil {
+			return false, err
+		}
+		defer func() {
+			n, readErr := read()
+			if err = errors.Join(err, readErr); ok {
+				b.runs[len(b.runs)-1].FilesRead = n
+			}
+		}()
 	}
 	var cpu time.Duration
 	for _, registry := range c.registries {
@@ -157,57 +174,18 @@ func (b *bench) leaveOut(t tool, w work, err error) {
 	fmt.Fprintf(b.log, "   %-16s %-16s left out: %v\n", w, t.name, err)
 }
 
-// enough tells that a tool is so slow at a work that it is not asked again: it
-// has been measured twice, and with another run would have taken longer than
-// the bench is patient. modseal is always asked.
-func (b *bench) enough(t tool, w work, round int) bool {
-	if t.name == b.modseal.name || t.name == floorName {
+// enough tells that a tool is so slow at a group of works that it is not asked
+// again: it has been measured twice, and another round would take longer in all
+// than the bench is patient. modseal and the floor are always asked.
+func (b *bench) enough(t tool, works []work, round int) bool {
+	if t.name == b.modseal.name || t.name == floorName || round < 3 {
 		return false
 	}
 	var total time.Duration
-	var n int
 	for _, r := range b.runs {
-		if r.Tool == t.name && r.Work == w && r.Round > 0 {
+		if r.Tool == t.name && slices.Contains(works, r.Work) && r.Round > 0 {
 			total += r.Wall
-			n++
 		}
 	}
-	return n >= 2 && round > 0 && total+total/time.Duration(n) > b.patience
-}
-
-// same fails unless the files of the model are in dir.
-func same(m model, dir string) error {
-	for _, name := range m.files {
-		if err := sameFile(filepath.Join(m.dir, name), filepath.Join(dir, name)); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func sameFile(want, got string) error {
-	a, err := os.Open(want)
-	if err != nil {
-		return err
-	}
-	defer a.Close()
-	b, err := os.Open(got)
-	if err != nil {
-		return err
-	}
-	defer b.Close()
-	left, right := make([]byte, 1<<20), make([]byte, 1<<20)
-	for {
-		n, errLeft := io.ReadFull(a, left)
-		m, errRight := io.ReadFull(b, right)
-		if string(left[:n]) != string(right[:m]) {
-			return fmt.Errorf("it wrote other bytes to %s", filepath.Base(got))
-		}
-		if errLeft != nil || errRight != nil {
-			if errors.Is(errLeft, io.EOF) || errors.Is(errLeft, io.ErrUnexpectedEOF) {
-				return nil
-			}
-			return errors.Join(errLeft, errRight)
-		}
-	}
+	return total+total/time.Duration(round-1) > b.patience
 }

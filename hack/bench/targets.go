@@ -27,6 +27,7 @@ func targets() []target {
 		{"", "≤ 0.50 × modctl build + push", ratio(push, push, "modctl", 0.50)},
 		{"", "≤ 1.10 × the floor", ratio(push, push, floorName, 1.10)},
 		{"re-push, nothing changed", "≤ 0.05 × oras push", ratio(repush, push, "oras", 0.05)},
+		{"", "no model byte read", nothingRead},
 		{"pull and verify", "≤ 0.55 × oras", ratio(pull, pull, "oras", 0.55)},
 		{"", "≤ 0.75 × modctl pull with extraction", ratio(pull, pull, "modctl", 0.75)},
 		{"", "≤ 1.10 × the floor", ratio(pull, pull, floorName, 1.10)},
@@ -52,6 +53,14 @@ func ratio(mine, its work, peer string, most float64) func(r *report) (string, b
 		q := a.wall.Seconds() / b.wall.Seconds()
 		return fmt.Sprintf("%.2f × (%s against %s)", q, seconds(a.wall), seconds(b.wall)), q <= most, true
 	}
+}
+
+func nothingRead(r *report) (string, bool, bool) {
+	f, ok := r.figure("modseal", repush)
+	if !ok || f.filesRead < 0 {
+		return "", false, false
+	}
+	return fmt.Sprintf("%d files of the model were read from", f.filesRead), f.filesRead == 0, true
 }
 
 func fastestCopy(r *report) (string, bool, bool) {

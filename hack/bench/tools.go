@@ -6,6 +6,7 @@ import (
 	"context"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -20,6 +21,7 @@ type place struct {
 	out     string // where files are pulled to
 	aux     string // what the tool's preparation made for this model
 	keys    string // directory of modseal's key pair
+	home    string // of the user
 }
 
 // A tool is a program and the command lines that its users type for each work.
@@ -45,7 +47,8 @@ func one(args ...string) [][]string { return [][]string{args} }
 const (
 	noFiles  = "it pushes images, not files"
 	noLayout = "it writes an OCI layout, not files"
-	notAPeer = "not measured: it has no copy from registry to registry"
+	perFile  = "the floor moves file by file, which is not the least for small ones"
+	noCopy   = "it has no copy from registry to registry"
 )
 
 // tools are all that there are, modseal first and the floor last.
@@ -78,27 +81,30 @@ func tools(self, modseal string) []tool {
 		},
 		{
 			name: "modctl", program: "modctl", version: []string{"version"},
-			note: "build into its own storage, then push; pull extracts straight from the registry (--extract-from-remote)",
+			note: "build into its own storage, then push; pull into that storage, then extract (with --extract-from-remote it compares no digests)",
 			prepare: func(p place) [][]string {
-				return one(p.program, "modelfile", "generate", p.model.dir, "--output", p.aux, "--ignore-unrecognized-file-types")
+				if len(p.model.files) > modctlMost || !hasWeights(p.model) {
+					return one(append([]string{"sh", "-c", `printf '%s\n' "$@" >Modelfile`, "sh"}, modelfile(p.model)...)...)
+				}
+				return one(modctl(p, "modelfile", "generate", p.model.dir, "--output", p.aux)...)
 			},
 			lines: everyPushAndPull(
 				func(p place) [][]string {
 					return [][]string{
-						{p.program, "build", "-t", p.ref, "-f", filepath.Join(p.aux, "Modelfile"), p.model.dir},
-						{p.program, "push", "--plain-http", p.ref},
+						modctl(p, "build", "-t", p.ref, "-f", filepath.Join(p.aux, "Modelfile"), p.model.dir),
+						modctl(p, "push", "--plain-http", p.ref),
 					}
 				},
 				func(p place) [][]string {
-					return one(p.program, "pull", "--plain-http", p.ref, "--extract-dir", p.out, "--extract-from-remote")
+					return one(modctl(p, "pull", "--plain-http", p.ref, "--extract-dir", p.out)...)
 				},
 				nil,
 			),
-			no: map[work]string{copying: notAPeer},
+			no: map[work]string{copying: noCopy},
 		},
 		{
 			name: "kit", program: "kit", version: []string{"version"},
-			note: "pack into its own storage, then push; unpack straight from the registry",
+			note: "pack into its own storage, then push; pull into that storage, then unpack (unpack straight from a registry compares no digests)",
 			prepare: func(p place) [][]string {
 				return [][]string{
 					{p.program, "init", p.model.dir, "--name", "bench", "--desc", "bench", "--author", "bench"},
@@ -112,10 +118,15 @@ func tools(self, modseal string) []tool {
 						{p.program, "push", "--plain-http", p.ref},
 					}
 				},
-				func(p place) [][]string { return one(p.program, "unpack", "--plain-http", p.ref, "-d", p.out) },
+				func(p place) [][]string {
+					return [][]string{
+						{p.program, "pull", "--plain-http", p.ref},
+						{p.program, "unpack", p.ref, "-d", p.out},
+					}
+				},
 				nil,
 			),
-			no: map[work]string{copying: notAPeer},
+			no: map[work]string{copying: noCopy},
 		},
 		{
 			name: "regctl", program: "regctl", version: []string{"version", "--format", "{{.VCSTag}}"},
@@ -157,13 +168,12 @@ func tools(self, modseal string) []tool {
 			name: floorName, program: self,
 			note: "the least code that does the work and hashes every byte: no signature, no retry, nothing kept to continue from",
 			lines: map[work]func(p place) [][]string{
-				push: floorPushLine, changed: floorPushLine, smallPush: floorPushLine, hugePush: floorPushLine,
-				pull:      func(p place) [][]string { return one(p.program, floorArg, "pull", p.ref, p.out) },
-				smallPull: func(p place) [][]string { return one(p.program, floorArg, "pull", p.ref, p.out) },
-				hugePull:  func(p place) [][]string { return one(p.program, floorArg, "ranges", p.ref, p.out) },
-				copying:   func(p place) [][]string { return one(p.program, floorArg, "copy", p.ref, p.to) },
+				push: floorPushLine, changed: floorPushLine, hugePush: floorPushLine,
+				pull:     func(p place) [][]string { return one(p.program, floorArg, "pull", p.ref, p.out) },
+				hugePull: func(p place) [][]string { return one(p.program, floorArg, "ranges", p.ref, p.out) },
+				copying:  func(p place) [][]string { return one(p.program, floorArg, "copy", p.ref, p.to) },
 			},
-			no: map[work]string{repush: "it remembers nothing"},
+			no: map[work]string{repush: "it remembers nothing", smallPush: perFile, smallPull: perFile},
 		},
 	}
 }
@@ -191,6 +201,30 @@ func skopeoPull(p place) [][]string {
 }
 
 func floorPushLine(p place) [][]string { return one(p.program, floorArg, "push", p.model.dir, p.ref) }
+
+func hasWeights(m model) bool {
+	return slices.ContainsFunc(m.files, func(name string) bool { return strings.HasSuffix(name, ".safetensors") })
+}
+
+// modctlMost is for how many files modctl writes a Modelfile; for more of them,
+// and where there are no weights, its users write their own.
+const modctlMost = 2048
+
+// modelfile lists the directories of a model of text files.
+func modelfile(m model) []string {
+	lines := []string{"NAME bench"}
+	for _, name := range m.files {
+		if line := "DOC " + filepath.Dir(name) + "/*.txt"; !slices.Contains(lines, line) {
+			lines = append(lines, line)
+		}
+	}
+	return lines
+}
+
+// modctl is told where to store, as it takes no notice of HOME.
+func modctl(p place, args ...string) []string {
+	return append([]string{p.program, "--storage-dir", filepath.Join(p.home, "storage"), "--log-dir", filepath.Join(p.home, "log")}, args...)
+}
 
 // regctl is told for each host that it speaks HTTP.
 func regctl(p place, args ...string) []string {
