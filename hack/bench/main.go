@@ -78,7 +78,7 @@ func parse() options {
 	flag.IntVar(&o.small, "small", 10_000, "number of small files")
 	flag.IntVar(&o.repeat, "runs", 5, "how often each work is measured")
 	flag.DurationVar(&o.patience, "patience", time.Minute, "a peer that would take longer in all for one group of works is measured less often than -runs, but at least twice")
-	flag.DurationVar(&o.limit, "limit", 5*time.Minute, "how long one work of one tool may take")
+	flag.DurationVar(&o.limit, "limit", 2*time.Minute, "how long one work of one tool may take; one that takes longer has no number")
 	flag.StringVar(&o.kind, "registry", "distribution", "kind of registry: distribution, olareg or docker-registry")
 	flag.StringVar(&o.storage, "storage", "/dev/shm", "directory for models, registries and what is pulled")
 	flag.StringVar(&o.out, "out", "docs", "directory for bench.md, bench.json and bench.svg")

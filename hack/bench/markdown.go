@@ -4,6 +4,7 @@ package main
 
 import (
 	"fmt"
+	"iter"
 	"maps"
 	"slices"
 	"strings"
@@ -40,12 +41,15 @@ func (r *report) markdown() string {
 	var s strings.Builder
 	s.WriteString("# Benchmarks\n\n")
 	s.WriteString("Written by `make bench`; do not edit. [bench.json](bench.json) has every run.\n\n")
+	if r.Quick {
+		s.WriteString("**This was a quick run, which tells whether the benchmark works. Its numbers say nothing.**\n\n")
+	}
 	s.WriteString(r.block("bench.svg"))
 	s.WriteString("\n## What was wanted\n\n" + r.markdownTargets())
 	s.WriteString("\n" + howMeasured)
 	s.WriteString(r.notes())
 	s.WriteString("\n## In full\n\n")
-	s.WriteString("Wall time is the median of the runs, with the shortest and the longest. “× modseal” is modseal's median over this one's:\nbelow 1, modseal is faster. A ratio needs both.\n")
+	s.WriteString("Wall time is the median of the runs, with the shortest and the longest. The ratio is modseal's median over that of the tool in\nthe row: below 1, modseal is faster.\n")
 	for _, w := range r.shown() {
 		s.WriteString(r.detail(w.work, w.title))
 	}
@@ -134,10 +138,8 @@ func (r *report) notes() string {
 			fmt.Fprintf(&s, ": %s", t.note)
 		}
 		s.WriteString(".\n")
-		for _, w := range slices.Sorted(maps.Keys(r.Why[t.name])) {
-			if w != hugePush {
-				fmt.Fprintf(&s, "  – no %s: %s.\n", w, shortened(r.Why[t.name][w]))
-			}
+		for reason, works := range r.reasons(t.name) {
+			fmt.Fprintf(&s, "  – No %s: %s.\n", strings.Join(works, ", "), reason)
 		}
 	}
 	if len(r.Absent) > 0 {
@@ -146,7 +148,27 @@ func (r *report) notes() string {
 	return s.String()
 }
 
-// shortened is the last line of what a program said, which has the reason.
+// reasons goes through why a tool has no numbers, with the works that each is for.
+func (r *report) reasons(name string) iter.Seq2[string, []string] {
+	var order []string
+	works := map[string][]string{}
+	for _, w := range slices.Sorted(maps.Keys(r.Why[name])) {
+		reason := shortened(r.Why[name][w])
+		if works[reason] == nil {
+			order = append(order, reason)
+		}
+		works[reason] = append(works[reason], string(w))
+	}
+	return func(yield func(string, []string) bool) {
+		for _, reason := range order {
+			if !yield(reason, works[reason]) {
+				return
+			}
+		}
+	}
+}
+
+// shortened is the line of what a program said that has the reason.
 func shortened(s string) string {
 	for _, line := range strings.Split(s, "\n") {
 		if _, reason, ok := strings.Cut(line, "Error: "); ok {
@@ -165,7 +187,7 @@ func (r *report) detail(w work, title string) string {
 	}
 	var s strings.Builder
 	fmt.Fprintf(&s, "\n### %s\n\n", strings.ToUpper(title[:1])+title[1:])
-	s.WriteString("| tool | n | wall | shortest–longest | × modseal | CPU | registry CPU | memory | read | sent | received | disk, peak | disk, end |\n")
+	s.WriteString("| tool | n | wall | shortest–longest | ratio | CPU | registry CPU | memory | read | sent | received | disk, peak | disk, end |\n")
 	s.WriteString("|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n")
 	for _, t := range r.names() {
 		f, ok := r.figure(t, w)

@@ -68,7 +68,7 @@ func measure(ctx context.Context, commands []command) (Cost, error) {
 	endAsGroup(cmd)
 	if err := cmd.Run(); err != nil {
 		if ctx.Err() != nil {
-			return Cost{}, fmt.Errorf("it did not end in time: %w", ctx.Err())
+			return Cost{}, fmt.Errorf("it did not end within the time limit: %w", ctx.Err())
 		}
 		return Cost{}, fmt.Errorf("%w: %s", err, strings.TrimSpace(stderr.String()))
 	}

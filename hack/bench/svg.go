@@ -28,9 +28,10 @@ const svgStyle = `<style>
 text { font: 12px system-ui, -apple-system, "Segoe UI", Helvetica, Arial, sans-serif; fill: #1f2328 }
 .title { font-weight: 600 } .axis, .small { font-size: 10.5px; fill: #59636e }
 .frame { fill: #ffffff } .grid { stroke: #d1d9e0; stroke-width: 1 } .range { stroke: #59636e; stroke-width: 1 }
+.value { paint-order: stroke; stroke: #ffffff; stroke-width: 3 }
 .peer { fill: #8c959f } .own { fill: #0969da } .floor { stroke: #bc4c00; stroke-width: 1.5; stroke-dasharray: 4 3 } .floorname { font-size: 10.5px; fill: #bc4c00 }
 @media (prefers-color-scheme: dark) {
-text { fill: #f0f6fc } .axis, .small { fill: #9198a1 } .frame { fill: #0d1117 } .grid { stroke: #3d444d } .range { stroke: #9198a1 }
+text { fill: #f0f6fc } .axis, .small { fill: #9198a1 } .frame { fill: #0d1117 } .grid { stroke: #3d444d } .range { stroke: #9198a1 } .value { stroke: #0d1117 }
 .peer { fill: #656c76 } .own { fill: #4493f8 } .floor { stroke: #f0883e } .floorname { fill: #f0883e }
 }
 </style>
@@ -103,6 +104,7 @@ func (r *report) panel(w work, title string) (string, int) {
 		fmt.Fprintf(&s, "<text class=\"axis\" x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">%s</text>\n", x(tick), bottom+14, trimmed(tick))
 	}
 	fmt.Fprintf(&s, "<text class=\"axis\" x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">seconds, less is better</text>\n", x(end/2), bottom+29)
+	var values strings.Builder // above the line of the floor
 	for i, b := range bars {
 		y := titleSpace + i*(barHeight+barGap)
 		class := "peer"
@@ -113,14 +115,14 @@ func (r *report) panel(w work, title string) (string, int) {
 		fmt.Fprintf(&s, "<text x=\"%d\" y=\"%d\" text-anchor=\"end\">%s</text>", nameWidth-8, y+barHeight-3, escaped(b.name))
 		fmt.Fprintf(&s, "<rect class=\"%s\" x=\"%d\" y=\"%d\" width=\"%.1f\" height=\"%d\"/>", class, nameWidth, y, x(b.wall.Seconds())-nameWidth, barHeight)
 		fmt.Fprintf(&s, "<line class=\"range\" x1=\"%.1f\" x2=\"%.1f\" y1=\"%d\" y2=\"%d\"/>", x(b.shortest.Seconds()), x(b.most.Seconds()), middle, middle)
-		fmt.Fprintf(&s, "<text class=\"small\" x=\"%.1f\" y=\"%d\">%s</text>\n", x(b.most.Seconds())+5, y+barHeight-3, seconds(b.wall))
+		fmt.Fprintf(&values, "<text class=\"small value\" x=\"%.1f\" y=\"%d\">%s</text>\n", x(b.most.Seconds())+5, y+barHeight-3, seconds(b.wall))
 	}
 	if hasFloor {
 		at := x(floor.wall.Seconds())
 		fmt.Fprintf(&s, "<line class=\"floor\" x1=\"%.1f\" x2=\"%.1f\" y1=\"%d\" y2=\"%d\"/>", at, at, titleSpace-4, bottom)
 		fmt.Fprintf(&s, "<text class=\"floorname\" x=\"%.1f\" y=\"%d\">floor %s</text>\n", at+4, bottom-3, seconds(floor.wall))
 	}
-	return s.String(), bottom + axisSpace - margin/2
+	return s.String() + values.String(), bottom + axisSpace - margin/2
 }
 
 // axis returns the end and the step of an axis up to longest: a step of 1, 2 or

@@ -47,6 +47,7 @@ func one(args ...string) [][]string { return [][]string{args} }
 const (
 	noFiles  = "it pushes images, not files"
 	noLayout = "it writes an OCI layout, not files"
+	noMemory = "it remembers nothing, so that it sends everything again"
 	perFile  = "the floor moves file by file, which is not the least for small ones"
 	noCopy   = "it has no copy from registry to registry"
 )
@@ -168,12 +169,12 @@ func tools(self, modseal string) []tool {
 			name: floorName, program: self,
 			note: "the least code that does the work and hashes every byte: no signature, no retry, nothing kept to continue from",
 			lines: map[work]func(p place) [][]string{
-				push: floorPushLine, changed: floorPushLine, hugePush: floorPushLine,
+				push: floorPushLine, hugePush: floorPushLine,
 				pull:     func(p place) [][]string { return one(p.program, floorArg, "pull", p.ref, p.out) },
 				hugePull: func(p place) [][]string { return one(p.program, floorArg, "ranges", p.ref, p.out) },
 				copying:  func(p place) [][]string { return one(p.program, floorArg, "copy", p.ref, p.to) },
 			},
-			no: map[work]string{repush: "it remembers nothing", smallPush: perFile, smallPull: perFile},
+			no: map[work]string{repush: noMemory, changed: noMemory, smallPush: perFile, smallPull: perFile},
 		},
 	}
 }
