@@ -7,17 +7,18 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"os"
-	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/olareg/olareg/config"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"oras.land/oras-go/v2/errdef"
+	"oras.land/oras-go/v2/registry/remote/auth"
 
 	"github.com/modseal/modseal/pkg/internal/integrity"
 	"github.com/modseal/modseal/pkg/partial"
@@ -469,49 +470,46 @@ func TestReject(t *testing.T) {
 	}
 }
 
-// A connection that brings next to nothing beside its siblings is replaced.
-func TestStarvedConnection(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes the time that a connection may be slow")
-	}
-	checkGoroutines(t)
-	raw := randomBytes(256 << 20)
-	reg, repo, _ := newBlob(t, raw[:1])
-	desc := describe("application/x-test", raw)
-	var (
-		mu      sync.Mutex
-		starved []string
-		n       atomic.Int32
-	)
-	reg.setFault(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
-		s := &throttled{raw: raw, rate: 4 << 20}
-		if n.Add(1) == 3 {
-			s.rate = 64 << 10
-			mu.Lock()
-			starved = append(starved, r.Header.Get("Range"))
-			mu.Unlock()
-		}
-		s.serve(w, r, next)
-	})
-	if _, err := download(t, transfer.NewFetcher(repo), desc); err != nil {
-		t.Error(err)
-	}
-	mu.Lock()
-	defer mu.Unlock()
-	if len(starved) != 1 {
-		t.Fatalf("starved were %q", starved)
-	}
-	var start, end int64
-	if _, err := fmt.Sscanf(starved[0], "bytes=%d-%d", &start, &end); err != nil {
-		t.Fatal(err)
-	}
-	// Somebody was asked for the rest of it, and for not much more.
-	gets := reg.seen(http.MethodGet, "/blobs/")
-	if !slices.ContainsFunc(gets, func(g *request) bool {
-		var from, to int64
-		_, err := fmt.Sscanf(g.header.Get("Range"), "bytes=%d-%d", &from, &to)
-		return err == nil && from > start && from < start+4<<20
-	}) {
-		t.Error("nobody went on where it was")
+// Addresses of a storage behind the registry are good for some time only: the
+// registry is asked for another, and the storage never sees the credentials.
+func TestDownloadOverExpiringRedirect(t *testing.T) {
+	raw := randomBytes(1 << 20)
+	for name, refusals := range map[string]int32{"expired": 2, "for good": 1000} {
+		t.Run(name, func(t *testing.T) {
+			var visits atomic.Int32
+			storage := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if r.Header.Get("Authorization") != "" {
+					t.Error("the storage got the credentials")
+				}
+				switch n := visits.Add(1); {
+				case n == 1:
+					http.ServeContent(&cutAfter{w, 400_000}, r, "", time.Time{}, bytes.NewReader(raw))
+				case n <= 1+refusals:
+					w.WriteHeader(http.StatusForbidden)
+				default:
+					if r.Header.Get("Range") != fmt.Sprintf("bytes=400000-%d", len(raw)-1) {
+						t.Errorf("the range on the way is %q", r.Header.Get("Range"))
+					}
+					http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(raw))
+				}
+			}))
+			defer storage.Close()
+			reg := newRegistry(t, config.Config{}, func(w http.ResponseWriter, r *http.Request, _ http.Handler) {
+				if r.Header.Get("Authorization") == "" {
+					w.Header().Set("WWW-Authenticate", `Basic realm="x"`)
+					w.WriteHeader(http.StatusUnauthorized)
+					return
+				}
+				http.Redirect(w, r, storage.URL, http.StatusTemporaryRedirect)
+			})
+			repo := reg.repository(t, "team/model", remote.Options{Credential: auth.StaticCredential(reg.host, auth.Credential{Username: "u", Password: "pass"})})
+			n, err := download(t, transfer.NewFetcher(repo), describe("application/x-test", raw))
+			if refusals < 10 && (err != nil || n != int64(len(raw))) {
+				t.Errorf("%d bytes, %v", n, err)
+			}
+			if refusals > 10 && (err == nil || visits.Load() > 10) {
+				t.Errorf("%v after %d visits", err, visits.Load())
+			}
+		})
 	}
 }

@@ -34,10 +34,11 @@ type lane struct {
 	asked    time.Time // when the present request was sent
 	answer   time.Duration
 	last     time.Time // when a byte came last
-	samples  [starvedFor / time.Second]int64
-	sampled  time.Time
-	count    int64 // bytes since the last sample
-	full     int   // samples
+	// Bytes of the last whole seconds, over several requests.
+	samples [starvedFor / time.Second]int64
+	full    int   // of them
+	count   int64 // since the last sample
+	sampled time.Time
 
 	brought  bool // something since it failed last
 	answered bool // for the governor
@@ -181,7 +182,10 @@ func (l *lane) claimed() bool {
 // lead is how many bytes l will bring until another lane has its first byte, and
 // more. download.mu is held.
 func (l *lane) lead(now time.Time) int64 {
-	took := min(now.Sub(l.asked)-l.answer, now.Sub(l.sampled)+time.Duration(l.full)*time.Second)
+	took := now.Sub(l.sampled) + time.Duration(l.full)*time.Second
+	if l.full == 0 {
+		took -= l.answer
+	}
 	rate := float64(l.count+l.total()) / max(took, 100*time.Millisecond).Seconds()
 	ahead := 2 * l.answer
 	if l.d.ranges == unknown {
@@ -256,7 +260,10 @@ func (l *lane) ask(start, end int64, ranged bool) (*segment, http.Header, error)
 	ctx, cancel := context.WithCancelCause(d.ctx)
 	d.mu.Lock()
 	l.cancel, l.asked, l.answer = cancel, time.Now(), 0
-	l.last, l.sampled, l.count, l.full = l.asked, l.asked, 0, 0
+	l.last = l.asked
+	if l.sampled.IsZero() {
+		l.sampled = l.asked
+	}
 	d.mu.Unlock()
 	seg, header, err := d.origin.ask(ctx, start, end, ranged)
 	if err != nil {
@@ -409,10 +416,10 @@ func (d *download) cancelStarved(now time.Time) {
 		siblings := slices.Delete(slices.Clone(rates), i, i+1)
 		slices.Sort(siblings)
 		median := siblings[len(siblings)/2]
-		slow := l.seg != nil && l.full == len(l.samples) && len(siblings) > 1 && l.total() < median/starvedPart
+		slow := l.seg != nil && now.Sub(l.asked) > starvedFor && l.full == len(l.samples) && len(siblings) > 1 && l.total() < median/starvedPart
 		silent := now.Sub(l.last) > silentFor && median > 0
 		if slow || silent {
-			l.full, l.last = 0, now
+			l.full, l.count, l.sampled, l.last = 0, 0, now, now
 			l.cancel(errStarved)
 		}
 	}
