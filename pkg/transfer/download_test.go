@@ -151,6 +151,10 @@ func TestDownloadFromOddRegistries(t *testing.T) {
 }
 
 func oddAnswers(raw []byte) map[string]func(w http.ResponseWriter, r *http.Request, start, end int) {
+	evil := bytes.Clone(raw) // shows when it is taken
+	for i := range evil {
+		evil[i] ^= 0xff
+	}
 	return map[string]func(w http.ResponseWriter, r *http.Request, start, end int){
 		"200 for a range": func(w http.ResponseWriter, _ *http.Request, _, _ int) { _, _ = w.Write(raw) },
 		"shorter parts": func(w http.ResponseWriter, _ *http.Request, start, end int) {
@@ -161,19 +165,19 @@ func oddAnswers(raw []byte) map[string]func(w http.ResponseWriter, r *http.Reque
 			part(w, raw, fmt.Sprintf("bytes %d-%d/*", start, end), start, end)
 		},
 		"another start": func(w http.ResponseWriter, _ *http.Request, _, end int) {
-			part(w, raw, fmt.Sprintf("bytes 0-%d/%d", end, len(raw)), 0, end)
+			part(w, evil, fmt.Sprintf("bytes 0-%d/%d", end, len(raw)), 0, end)
 		},
 		"another total": func(w http.ResponseWriter, _ *http.Request, start, end int) {
-			part(w, raw, fmt.Sprintf("bytes %d-%d/%d", start, end, len(raw)+1), start, end)
+			part(w, evil, fmt.Sprintf("bytes %d-%d/%d", start, end, len(raw)+1), start, end)
 		},
 		"no Content-Range": func(w http.ResponseWriter, _ *http.Request, start, end int) {
-			part(w, raw, "", start, end)
+			part(w, evil, "", start, end)
 		},
 		"longer than its range": func(w http.ResponseWriter, _ *http.Request, start, end int) {
-			part(w, raw, fmt.Sprintf("bytes %d-%d/%d", start, start+10, len(raw)), start, end)
+			part(w, evil, fmt.Sprintf("bytes %d-%d/%d", start, start+10, len(raw)), start, end)
 		},
 		"an end beyond the blob": func(w http.ResponseWriter, _ *http.Request, start, end int) {
-			part(w, append(bytes.Clone(raw), 0), fmt.Sprintf("bytes %d-%d/*", start, end+1), start, end+1)
+			part(w, append(bytes.Clone(evil), 0), fmt.Sprintf("bytes %d-%d/*", start, end+1), start, end+1)
 		},
 		"416": func(w http.ResponseWriter, _ *http.Request, _, _ int) {
 			w.WriteHeader(http.StatusRequestedRangeNotSatisfiable)
