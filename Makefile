@@ -9,6 +9,7 @@ TOOLS    := $(BIN)/tools
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 LDFLAGS  := -s -w -X github.com/modseal/modseal/cmd/modseal/cli.version=$(VERSION)
 FUZZTIME ?= 10s
+SOAK     ?= 200
 
 GOLANGCI_LINT := $(TOOLS)/golangci-lint-$(GOLANGCI_LINT_VERSION)
 GOFUMPT       := $(TOOLS)/gofumpt-$(GOFUMPT_VERSION)
@@ -48,6 +49,10 @@ race: ## Run the tests with the race detector
 .PHONY: e2e
 e2e: ## Run the scripts of e2e/testdata (MODSEAL_E2E_REQUIRE_ALL=1: none may be skipped)
 	cd e2e && $(GO) test -count=1 -timeout 20m ./...
+
+.PHONY: soak
+soak: ## Push and pull SOAK (200) models through registries that misbehave, killing each process at random
+	cd e2e && MODSEAL_E2E_SOAK=$(SOAK) $(GO) test -count=1 -timeout 120m -run '^TestSoak$$' -v .
 
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for FUZZTIME (10s)

@@ -26,6 +26,7 @@ var commands = map[string]func(ts *testscript.TestScript, neg bool, args []strin
 	"scramble":   scramble,
 	"manyfiles":  manyfiles,
 	"sparse":     sparse,
+	"randomfile": randomfile,
 	"flip":       flip,
 	"sametree":   sametree,
 	"nofiles":    nofiles,

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -84,6 +85,19 @@ func sparse(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	defer f.Close()
 	ts.Check(f.Truncate(parseSize(ts, args[1])))
+}
+
+// randomfile FILE SIZE makes a file that no compression makes smaller; the same
+// name and size give the same bytes.
+func randomfile(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, len(args) == 2, neg, "randomfile FILE SIZE")
+	name := ts.MkAbs(args[0])
+	ts.Check(os.MkdirAll(filepath.Dir(name), 0o755))
+	f, err := os.Create(name)
+	ts.Check(err)
+	_, err = io.CopyN(f, rand.NewChaCha8(sha256.Sum256([]byte(args[0]))), parseSize(ts, args[1]))
+	ts.Check(err)
+	ts.Check(f.Close())
 }
 
 // flip FILE OFFSET changes one byte; a negative offset counts from the end.

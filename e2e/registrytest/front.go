@@ -88,12 +88,12 @@ func (f *Front) serveWith(w http.ResponseWriter, r *http.Request, at route, do h
 	out := &countingWriter{ResponseWriter: w, front: f, status: http.StatusOK, gated: r.Method == http.MethodGet && at.kind == "blobs"}
 	entry := Entry{
 		Method: r.Method, Path: r.URL.Path, Query: r.URL.Query(), Hop: at.hop, at: at,
-		Range: rangeOf(r), Credentials: r.Header.Get("Authorization") != "",
+		Range: rangeOf(r), Length: r.ContentLength, Credentials: r.Header.Get("Authorization") != "",
 	}
 	ended := false
 	defer func() {
 		entry.Status, entry.In, entry.Out, entry.Cut = out.status, body.n, out.n, !ended || body.cut
-		entry.session = sessionOf(entry, w.Header().Get("Location"))
+		entry.Session = sessionOf(entry, w.Header().Get("Location"))
 		f.record(entry)
 		if ended && body.cut {
 			panic(http.ErrAbortHandler)

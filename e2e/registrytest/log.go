@@ -36,11 +36,13 @@ type Entry struct {
 	Status       int
 	Cut          bool  // its connection was ended
 	In, Out      int64 // bytes of the bodies
+	Length       int64 // of the body of the request, as it says; -1 when it does not
 	Credentials  bool  // it had an Authorization header
 	Hop          int   // 1 at the server that the registry redirects to
 
-	at      route
-	session string // the upload session it is about: its path
+	Session string // the upload it is about: its path
+
+	at route
 }
 
 func (e Entry) String() string {
@@ -91,23 +93,23 @@ const large = 64 << 10
 
 // Sequence tells in one line what happened to the blob d, such as "HEAD 404,
 // POST 202, PATCH cut, GET 204, PATCH 202, PUT 201": requests that name it, and
-// those of the upload sessions that ended with it or, never ending, got 64 KiB
+// those of the upload sessions that ended with it or, never ending, were to get 64 KiB
 // or more.
 func (f *Front) Sequence(d digest.Digest) string {
 	entries := f.Entries()
 	ends, big := map[string]string{}, map[string]bool{}
 	for _, e := range entries {
-		if named := e.Query.Get("digest"); named != "" && e.session != "" {
-			ends[e.session] = named
+		if named := e.Query.Get("digest"); named != "" && e.Session != "" {
+			ends[e.Session] = named
 		}
-		if e.In >= large {
-			big[e.session] = true
+		if max(e.In, e.Length) >= large {
+			big[e.Session] = true
 		}
 	}
 	var steps []string
 	for _, e := range entries {
 		about := e.at.rest == d.String() || e.Query.Get("mount") == d.String() || e.Query.Get("digest") == d.String()
-		if end, ended := ends[e.session]; e.session != "" && (end == d.String() || !ended && big[e.session]) {
+		if end, ended := ends[e.Session]; e.Session != "" && (end == d.String() || !ended && big[e.Session]) {
 			about = true
 		}
 		if about {

@@ -64,7 +64,11 @@ func (f *Front) admits(w http.ResponseWriter, r *http.Request, at route) bool {
 	if l.tokens != nil && r.URL.Path != "/token" {
 		challenge = `Bearer realm="http://` + r.Host + `/token",service="registrytest"`
 		if at.repo != "" {
-			challenge += `,scope="repository:` + at.repo + `:pull,push"`
+			actions := "pull,push"
+			if r.Method == http.MethodGet || r.Method == http.MethodHead {
+				actions = "pull"
+			}
+			challenge += `,scope="repository:` + at.repo + `:` + actions + `"`
 		}
 	}
 	w.Header().Set("WWW-Authenticate", challenge)
