@@ -75,9 +75,9 @@ func (m *mover) move(ctx context.Context, desc ocispec.Descriptor, alone bool) (
 	return outcome, nil
 }
 
-// resumeFrom is the size from which a blob is worth a journal on its way into a
+// keepFrom is the size from which a blob is worth a journal on its way into a
 // layout.
-const resumeFrom = 1 << 20
+const keepFrom = 1 << 20
 
 func (m *mover) transfer(ctx context.Context, name string, desc ocispec.Descriptor, alone bool) (Outcome, error) {
 	switch {
@@ -93,7 +93,7 @@ func (m *mover) transfer(ctx context.Context, name string, desc ocispec.Descript
 	if exists {
 		return Existed, nil
 	}
-	if m.layout != nil && desc.Size >= resumeFrom {
+	if m.layout != nil && desc.Size >= keepFrom {
 		return m.keep(ctx, name, desc)
 	}
 	rc, err := m.open(ctx, desc)
