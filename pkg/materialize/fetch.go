@@ -8,7 +8,6 @@ import (
 	"io"
 	"io/fs"
 	"slices"
-	"sync/atomic"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -169,31 +168,14 @@ func named(what string, err error) error {
 	return fmt.Errorf("%s: %w", what, err)
 }
 
-// tally counts the bytes of one thing that come from the source.
-type tally struct {
-	j    *job
-	what string
-	n    atomic.Int64
-}
-
-func (j *job) tally(what string) *tally { return &tally{j: j, what: what} }
-
-func (t *tally) add(n int64) {
-	t.n.Add(n)
-	t.j.fetched.Add(n)
-	t.j.progress.Advance(t.what, n)
-}
-
-// counted tells how many bytes come through it.
-type counted struct {
-	r     io.Reader
-	moved func(int64)
-}
-
-func (c *counted) Read(p []byte) (int, error) {
-	n, err := c.r.Read(p)
-	c.moved(int64(n))
-	return n, err
+// counted counts the bytes that come from the source for what.
+func (j *job) counted(r io.Reader, what string) io.Reader {
+	return readerFunc(func(p []byte) (int, error) {
+		n, err := r.Read(p)
+		j.fetched.Add(int64(n))
+		j.progress.Advance(what, int64(n))
+		return n, err
+	})
 }
 
 type readerFunc func([]byte) (int, error)

@@ -2,17 +2,13 @@ package materialize
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/modseal/modseal/pkg/fileid"
-	"github.com/modseal/modseal/pkg/ingest"
-	"github.com/modseal/modseal/pkg/internal/integrity"
 	"github.com/modseal/modseal/pkg/partial"
 )
 
@@ -57,47 +53,28 @@ func (j *job) bring(ctx context.Context, desc ocispec.Descriptor, what string, o
 	if err != nil {
 		return partial.Whole{}, fmt.Errorf("%s: %w", what, err)
 	}
-	w, err := j.fill(ctx, part, desc, what, to)
-	var bad *integrity.Error
-	switch {
-	case err == nil:
-		j.stage.note(w)
-		return w, nil
-	case errors.As(err, &bad):
-		return w, errors.Join(err, part.Discard())
+	var w partial.Whole
+	way := partial.Way{
+		Name: what, Progress: j.progress,
+		Bring: func(ctx context.Context, moved func(int64)) error {
+			return j.transfer(ctx, part, desc, func(n int64) {
+				j.fetched.Add(n)
+				moved(n)
+			})
+		},
+		Finish: func(ctx context.Context) (err error) {
+			w, err = part.Finish(ctx, to)
+			return err
+		},
 	}
-	// That something cannot be kept is not what went wrong.
-	_ = part.Suspend()
-	return w, named(what, err)
-}
-
-// fill brings the bytes of part until they are the right ones. When they are not,
-// they are brought again as often as the source has another way; what an earlier
-// call left may have been tampered with, which shows only now.
-func (j *job) fill(ctx context.Context, part *partial.File, desc ocispec.Descriptor, what, to string) (w partial.Whole, err error) {
-	for {
-		taken, moved := part.Taken(), j.tally(what)
-		j.progress.Reuse(what, taken)
-		if err = j.transfer(ctx, part, desc, moved.add); err != nil {
-			return w, err
-		}
-		if w, err = part.Finish(ctx, to); err == nil {
-			return w, nil
-		}
-		var bad *integrity.Error
-		if !errors.As(err, &bad) {
-			return w, err
-		}
-		d, ok := j.src.(Downloader)
-		again := ok && d.Reject(desc)
-		if !again && taken == 0 {
-			return w, err
-		}
-		j.progress.Advance(what, -taken-moved.n.Load())
-		if resetErr := part.Reset(); resetErr != nil {
-			return w, errors.Join(err, resetErr)
-		}
+	if d, ok := j.src.(Downloader); ok {
+		way.Rejected = func() bool { return d.Reject(desc) }
 	}
+	if err := part.Complete(ctx, way); err != nil {
+		return w, named(what, part.GiveUp(err))
+	}
+	j.stage.note(w)
+	return w, nil
 }
 
 // transfer brings what is missing, the best way that the source has.
@@ -116,42 +93,5 @@ func (j *job) transfer(ctx context.Context, part *partial.File, desc ocispec.Des
 	if f, ok := rc.(*os.File); ok {
 		return part.CopyFrom(ctx, f, moved)
 	}
-	return stream(ctx, part, desc, rc, moved)
-}
-
-// stream takes what is missing from a reader of the whole layer.
-func stream(ctx context.Context, part *partial.File, desc ocispec.Descriptor, rc io.Reader, moved func(int64)) error {
-	at := int64(0)
-	src := readerFunc(func(p []byte) (int, error) {
-		n, err := rc.Read(p)
-		at += int64(n)
-		return n, err
-	})
-	ended := func() error {
-		return &integrity.Error{Want: desc.Digest, WantSize: desc.Size, GotSize: at, Incomplete: true}
-	}
-	r := ingest.ContextReader(ctx, src)
-	for _, s := range part.Missing() {
-		if _, err := io.CopyN(io.Discard, r, s.Start-at); err != nil {
-			if errors.Is(err, io.EOF) {
-				return ended()
-			}
-			return err
-		}
-		n, err := part.WriteFrom(io.LimitReader(&counted{r, moved}, s.Len()), s.Start)
-		if err != nil {
-			return err
-		}
-		if n < s.Len() {
-			return ended()
-		}
-	}
-	if n, err := io.CopyN(io.Discard, r, desc.Size-at+1); err == nil {
-		return &integrity.Error{Want: desc.Digest, WantSize: desc.Size, GotSize: at}
-	} else if !errors.Is(err, io.EOF) {
-		return err
-	} else if n < desc.Size-at {
-		return ended()
-	}
-	return nil
+	return part.TakeFrom(ctx, rc, moved)
 }

@@ -33,7 +33,7 @@ func (j *job) openTar(ctx context.Context, l artifacttypes.Layer, name string) (
 		return &struct {
 			io.Reader
 			io.Closer
-		}{&counted{rc, j.tally(name).add}, rc}, nil
+		}{j.counted(rc, name), rc}, nil
 	}
 	w, there, err := j.stage.takeOver(ctx, l.Descriptor, 0o600)
 	if err != nil {
