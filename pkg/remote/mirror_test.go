@@ -209,18 +209,20 @@ func TestMirrorFallsThrough(t *testing.T) {
 		warning  string // empty: nothing to tell
 		requests int    // of each fetch
 	}{
-		"404":              {status(404), "", 1},
-		"410":              {status(410), "", 1},
-		"400":              {status(400), "", 1},
-		"403":              {status(403), "status 403", 1},
-		"429":              {status(429), "status 429", 1},
-		"500":              {status(500), "status 500", 1},
-		"503":              {status(503), "status 503", 1},
-		"505":              {status(505), "status 505", 1},
-		"204":              {status(204), "", 1},
-		"401 for nothing":  {status(401), "status 401", 1},
-		"cut":              {func(http.ResponseWriter, *http.Request, http.Handler) { panic(http.ErrAbortHandler) }, "the connection broke", 0},
-		"endless redirect": {func(w http.ResponseWriter, r *http.Request, _ http.Handler) { http.Redirect(w, r, r.URL.String(), http.StatusTemporaryRedirect) }, "redirects", 10},
+		"404":             {status(404), "", 1},
+		"410":             {status(410), "", 1},
+		"400":             {status(400), "", 1},
+		"403":             {status(403), "status 403", 1},
+		"429":             {status(429), "status 429", 1},
+		"500":             {status(500), "status 500", 1},
+		"503":             {status(503), "status 503", 1},
+		"505":             {status(505), "status 505", 1},
+		"204":             {status(204), "", 1},
+		"401 for nothing": {status(401), "status 401", 1},
+		"cut":             {func(http.ResponseWriter, *http.Request, http.Handler) { panic(http.ErrAbortHandler) }, "the connection broke", 0},
+		"endless redirect": {func(w http.ResponseWriter, r *http.Request, _ http.Handler) {
+			http.Redirect(w, r, r.URL.String(), http.StatusTemporaryRedirect)
+		}, "redirects", 10},
 		"redirect to where nothing is": {
 			func(w http.ResponseWriter, r *http.Request, _ http.Handler) {
 				http.Redirect(w, r, "http://127.0.0.1:1/x", http.StatusTemporaryRedirect)
