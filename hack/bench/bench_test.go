@@ -20,10 +20,15 @@ import (
 	"github.com/modseal/modseal/pkg/modelfile/safetensors"
 )
 
-func startOlareg(t *testing.T) string {
+// startOlareg starts a registry that stores in dir, or in memory when dir is
+// empty.
+func startOlareg(t *testing.T, dir string) string {
 	t.Helper()
-	dir := t.TempDir()
-	s := olareg.New(config.Config{Storage: config.ConfigStorage{StoreType: config.StoreDir, RootDir: dir}})
+	storage := config.ConfigStorage{StoreType: config.StoreMem}
+	if dir != "" {
+		storage = config.ConfigStorage{StoreType: config.StoreDir, RootDir: dir}
+	}
+	s := olareg.New(config.Config{Storage: storage})
 	server := httptest.NewServer(s)
 	t.Cleanup(func() {
 		server.Close()
@@ -96,7 +101,7 @@ func TestChangedModelDiffersInOneShard(t *testing.T) {
 // The floor is only a floor if it does the work: what it pulls is what it
 // pushed, through a copy and by ranges as well.
 func TestFloorDoesTheWork(t *testing.T) {
-	source, destination := startOlareg(t), startOlareg(t)
+	source, destination := startOlareg(t, ""), startOlareg(t, "")
 	m, err := writeModel(filepath.Join(t.TempDir(), "m"), 80<<20, 2) // more than one range each
 	if err != nil {
 		t.Fatal(err)
@@ -118,11 +123,7 @@ func TestFloorDoesTheWork(t *testing.T) {
 // A floor that takes any bytes would be faster than is honest.
 func TestFloorRefusesOtherBytes(t *testing.T) {
 	dir := t.TempDir()
-	s := olareg.New(config.Config{Storage: config.ConfigStorage{StoreType: config.StoreDir, RootDir: dir}})
-	server := httptest.NewServer(s)
-	defer s.Close()
-	defer server.Close()
-	host := strings.TrimPrefix(server.URL, "http://")
+	host := startOlareg(t, dir)
 	m, err := writeModel(filepath.Join(t.TempDir(), "m"), 4<<20, 1)
 	if err != nil {
 		t.Fatal(err)
@@ -139,7 +140,7 @@ func TestFloorRefusesOtherBytes(t *testing.T) {
 			t.Errorf("floor %s takes bytes that were changed in the registry", how)
 		}
 	}
-	other := startOlareg(t)
+	other := startOlareg(t, "")
 	if err := floor(t.Context(), []string{"copy", ref, other + "/bench/m:v1"}); err == nil {
 		t.Error("floor copy passes on bytes that were changed in the registry")
 	}

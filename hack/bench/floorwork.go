@@ -32,6 +32,10 @@ func floorPush(ctx context.Context, dir string, to floorRef) error {
 	if err != nil {
 		return err
 	}
+	config := ocispec.DescriptorEmptyJSON
+	if err := pushBlob(ctx, to, config, bytes.NewReader(config.Data)); err != nil {
+		return err
+	}
 	layers := make([]ocispec.Descriptor, len(m.files))
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.SetLimit(floorAtOnce)
@@ -46,10 +50,6 @@ func floorPush(ctx context.Context, dir string, to floorRef) error {
 		})
 	}
 	if err := group.Wait(); err != nil {
-		return err
-	}
-	config := ocispec.DescriptorEmptyJSON
-	if err := pushBlob(ctx, to, config, bytes.NewReader(config.Data)); err != nil {
 		return err
 	}
 	manifest := ocispec.Manifest{
