@@ -2,6 +2,7 @@ package digestcache
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -228,36 +229,21 @@ func (c *Cache) merge(theirs digests) {
 
 // trim forgets what was not used for the longest time.
 func (d *digests) trim(limit int) {
-	days := make([]int64, 0, len(d.files))
-	for _, e := range d.files {
-		days = append(days, e.day)
-	}
-	if before := oldest(days, limit); before > 0 {
-		for identity, e := range d.files {
-			if e.day < before || len(d.files) > limit && e.day == before {
-				delete(d.files, identity)
-			}
-		}
-	}
-	days = days[:0]
-	for _, list := range d.places {
-		days = append(days, list[len(list)-1].day)
-	}
-	if before := oldest(days, limit/placesKept); before > 0 {
-		for at, list := range d.places {
-			if day := list[len(list)-1].day; day < before || len(d.places) > limit/placesKept && day == before {
-				delete(d.places, at)
-			}
-		}
-	}
+	trim(d.files, limit, func(e entry) int64 { return e.day })
+	trim(d.places, limit/placesKept, func(list []seen) int64 { return list[len(list)-1].day })
 }
 
-// oldest returns the day of the oldest of limit entries that are kept, or 0 when
-// all are.
-func oldest(days []int64, limit int) int64 {
-	if len(days) <= limit {
-		return 0
+func trim[K comparable, V any](m map[K]V, limit int, day func(V) int64) {
+	if len(m) <= limit {
+		return
+	}
+	days := make([]int64, 0, len(m))
+	for _, v := range m {
+		days = append(days, day(v))
 	}
 	slices.Sort(days)
-	return days[len(days)-limit]
+	before := days[len(days)-limit]
+	maps.DeleteFunc(m, func(_ K, v V) bool { return day(v) < before })
+	// Of one day, it does not matter which.
+	maps.DeleteFunc(m, func(_ K, v V) bool { return len(m) > limit && day(v) == before })
 }
