@@ -13,10 +13,12 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/olareg/olareg"
 	"github.com/olareg/olareg/config"
 
+	"github.com/modseal/modseal/pkg/fileid"
 	"github.com/modseal/modseal/pkg/sign"
 )
 
@@ -186,6 +188,73 @@ func TestPushedAgainNothingIsSent(t *testing.T) {
 	}
 	if _, err := c.Verify(t.Context(), host+"/team/model:v1", TrustOptions{Keys: []string{public}}); err != nil {
 		t.Error(err)
+	}
+}
+
+// An unchanged model is pushed again without reading its weights: what describes
+// the model is read, a look at the beginning of each file and the texts that
+// fill the config.
+func TestPushedAgainNothingIsRead(t *testing.T) {
+	host, registry := startRegistry(t)
+	dir := makeModel(t)
+	time.Sleep(2 * fileid.ClockTick) // a file that was touched only just now is read
+	state := t.TempDir()
+	push := func(target string, o PackOptions) (*PushResult, *readings) {
+		t.Helper()
+		// Each time another process.
+		c, err := New(Options{StateDir: state})
+		if err != nil {
+			t.Fatal(err)
+		}
+		read := &readings{t: t, files: map[string][]int{}}
+		o.walk.Open = read.open
+		res, err := c.Push(t.Context(), dir, target, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return res, read
+	}
+	const weights = "model.safetensors"
+	whole := func(read *readings) (n int) {
+		for name := range read.files {
+			for _, at := range read.offsets(name) {
+				if name == weights && at > 512 {
+					n++
+				}
+			}
+		}
+		return n
+	}
+	first, read := push(host+"/team/model:v1", PackOptions{})
+	if whole(read) != 1 || first.Moved.Sent != first.Size || first.Moved.Unread != 0 {
+		t.Errorf("first: %+v", first.Moved)
+	}
+	for name, c := range map[string]struct {
+		target string
+		o      PackOptions
+		want   Moved
+		reads  int
+	}{
+		"again":              {host + "/team/model:v1", PackOptions{}, Moved{Existed: first.Size, Unread: first.Size}, 0},
+		"another repository": {host + "/other/model:v1", PackOptions{}, Moved{Mounted: first.Size, Unread: first.Size}, 0},
+		"no cache":           {host + "/team/model:v1", PackOptions{NoCache: true}, Moved{Existed: first.Size}, 1},
+	} {
+		registry.uploads = 0
+		again, read := push(c.target, c.o)
+		if again.Digest != first.Digest || again.Moved != c.want {
+			t.Errorf("%s: %+v, want %+v", name, again.Moved, c.want)
+		}
+		if n := whole(read); n != c.reads {
+			t.Errorf("%s: the weights were read %d times", name, n)
+		}
+		if name != "another repository" && registry.uploads != 0 {
+			t.Errorf("%s: %d upload requests", name, registry.uploads)
+		}
+	}
+	layout := "oci:" + filepath.Join(t.TempDir(), "layout") + ":v1"
+	push(layout, PackOptions{})
+	if again, read := push(layout, PackOptions{}); whole(read) != 0 || again.Moved.Unread != first.Size {
+		t.Errorf("layout: %+v", again.Moved)
 	}
 }
 

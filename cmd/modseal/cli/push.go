@@ -31,6 +31,9 @@ func (a *app) pushCommand() *cobra.Command {
 sign it. The files are read once: they are hashed while they are sent. The tag is
 set last, so that whoever sees it sees the signatures too.
 
+Pushed again, what is there is not sent, and files that were not touched since they
+were hashed are not read. A push that was killed goes on where the registry has it.
+
 The same files give the same digest on every machine and every day.`,
 		Example: `  # push and sign
   modseal push ./model registry.example.com/team/model:v1 --key release.key
