@@ -132,7 +132,10 @@ func (j *upload) run(ctx context.Context) (Outcome, error) {
 			return "", j.explain(ctx, err)
 		}
 		if try == uploadTries || !attempts.Wait(ctx, err, headerOf(err)) {
-			// The session and its journal are left to the next process.
+			if j.journal == nil {
+				j.drop(ctx) // nobody will come back to it
+			}
+			// Otherwise the session and its journal are left to the next process.
 			return "", j.explain(ctx, err)
 		}
 	}
