@@ -292,7 +292,7 @@ func (s *soakRun) proven(model, out string) {
 
 // stateThatStays is what modseal remembers for the next run: digests of files,
 // what it learned about registries, and what a directory was pulled from.
-var stateThatStays = regexp.MustCompile(`^state/modseal/(digests|registries|pulls/[0-9a-f]{32}\.json)$`)
+var stateThatStays = regexp.MustCompile(`^state/modseal/(digests|registries\.json|pulls/[0-9a-f]{32}\.json)$`)
 
 // nothingLeft: there are no files besides the model, and no requests.
 func (s *soakRun) nothingLeft() {

@@ -38,7 +38,7 @@ func (p *process) wait() error { return <-p.done }
 // kill ends the process without a chance to clean up, and waits for its end.
 func (p *process) kill() {
 	_ = p.cmd.Process.Kill()
-	<-p.done
+	_ = <-p.done // how a killed process ends is known
 }
 
 // output is for after the end.

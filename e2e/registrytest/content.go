@@ -193,11 +193,9 @@ func (d *discarding) Header() http.Header       { return d.head }
 func (*discarding) Write(p []byte) (int, error) { return len(p), nil }
 func (*discarding) WriteHeader(int)             {}
 
-// discard lets the registry do what a request asks for and keeps its answer.
-func discard(r *http.Request, next http.Handler) http.Header {
-	d := &discarding{head: http.Header{}}
-	next.ServeHTTP(d, r)
-	return d.head
+// discard lets the registry do what a request asks for and forgets its answer.
+func discard(r *http.Request, next http.Handler) {
+	next.ServeHTTP(&discarding{head: http.Header{}}, r)
 }
 
 // drain reads what is left of a body.

@@ -110,7 +110,7 @@ type watchedBody struct {
 
 func (b *watchedBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
-	if err != nil && err != io.EOF { //nolint:errorlint // a reader that ends says io.EOF itself
+	if err != nil && err != io.EOF {
 		b.failed = true
 	}
 	return n, err

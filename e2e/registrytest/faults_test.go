@@ -2,6 +2,8 @@ package registrytest_test
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -149,15 +151,23 @@ func TestUploadFaults(t *testing.T) {
 		want  string
 	}{
 		{"none", func(*bed) {}, chunks, "POST 202, PATCH 202, PATCH 202, PUT 201"},
-		{"cut and kept", func(b *bed) { b.CutUpload(7000, 1, registrytest.Kept) },
+		{
+			"cut and kept", func(b *bed) { b.CutUpload(7000, 1, registrytest.Kept) },
 			[]string{"POST", "PATCH 0-60000", "GET", "PATCH @7000-100000", "PUT digest"},
-			"POST 202, PATCH cut, GET 204 0-6999, PATCH 202, PUT 201"},
-		{"cut and gone", func(b *bed) { b.CutUpload(7000, 1, registrytest.Gone) },
-			[]string{"POST", "PATCH 0-60000", "GET"}, "POST 202, PATCH cut, GET 404"},
+			"POST 202, PATCH cut, GET 204 0-6999, PATCH 202, PUT 201",
+		},
+		{
+			"cut and gone", func(b *bed) { b.CutUpload(7000, 1, registrytest.Gone) },
+			[]string{"POST", "PATCH 0-60000", "GET"},
+			"POST 202, PATCH cut, GET 404",
+		},
 		{"no status", func(b *bed) { b.NoStatus() }, []string{"POST", "GET", "PUT 0-100000 digest"}, "POST 202, GET 404, PUT 201"},
 		{"empty status", func(b *bed) { b.EmptyStatus() }, []string{"POST", "GET", "PATCH 0-10", "GET"}, "POST 202, GET 204 0-0, PATCH 202, GET 204 0-9"},
-		{"moving offset", func(b *bed) { b.MovingOffset(100, 2) }, []string{"POST", "PATCH 0-1000", "GET", "GET", "GET", "GET"},
-			"POST 202, PATCH 202, GET 204 0-799, GET 204 0-899, GET 204 0-999, GET 204 0-999"},
+		{
+			"moving offset", func(b *bed) { b.MovingOffset(100, 2) },
+			[]string{"POST", "PATCH 0-1000", "GET", "GET", "GET", "GET"},
+			"POST 202, PATCH 202, GET 204 0-799, GET 204 0-899, GET 204 0-999, GET 204 0-999",
+		},
 		{"fresh locations", func(b *bed) { b.FreshLocations() }, whole, "POST 202, PATCH 202, PATCH 202, PUT 201"},
 		{"relative", func(b *bed) { b.check(b.Locations("relative")) }, whole, "POST 202, PATCH 202, PATCH 202, PUT 201"},
 		{"absolute", func(b *bed) { b.check(b.Locations("absolute")) }, whole, "POST 202, PATCH 202, PATCH 202, PUT 201"},
@@ -353,6 +363,7 @@ func TestRedirectExpires(t *testing.T) {
 // Tokens are for those with the password, and expire when so many bytes passed.
 func TestTokens(t *testing.T) {
 	b := newBed(t)
+	b.SetClock(func() time.Time { return time.Unix(1_000_000_000, 0) }) // nothing but Advance moves it
 	b.RequireToken("u", "p")
 	if a := b.get(""); a.status != 401 || !strings.HasPrefix(a.head.Get("WWW-Authenticate"), "Bearer realm=") {
 		t.Fatalf("without a token: %d, %q", a.status, a.head.Get("WWW-Authenticate"))
@@ -375,6 +386,55 @@ func TestTokens(t *testing.T) {
 	}
 	if a := b.get("", auth...); a.status != 401 {
 		t.Errorf("a token that has expired: %d", a.status)
+	}
+}
+
+// A stalled answer goes on for as long as the client stays, without a byte.
+func TestStall(t *testing.T) {
+	b := newBed(t)
+	b.Stall(b.d, 1234, 1)
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, "GET", "http://"+b.Host+"/v2/team/model/blobs/"+b.d.String(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	start := make([]byte, 1234)
+	if _, err := io.ReadFull(resp.Body, start); err != nil || !bytes.Equal(start, b.blob[:1234]) {
+		t.Fatalf("the first 1234 bytes: %v", err)
+	}
+	if n := b.Active(); n != 1 {
+		t.Errorf("%d requests are being answered, not 1", n)
+	}
+	cancel()
+	if n, err := resp.Body.Read(start); n > 0 || !errors.Is(err, context.Canceled) {
+		t.Errorf("%d bytes more, error %v", n, err)
+	}
+	b.Log() // waits for what is being answered
+	if n := b.Active(); n != 0 {
+		t.Errorf("%d requests are still being answered", n)
+	}
+	if a := b.get(""); !bytes.Equal(a.body, b.blob) {
+		t.Errorf("it does not end after its times: status %d, %d bytes", a.status, len(a.body))
+	}
+}
+
+// A rate is that of each connection: what is sent over one takes at least as long
+// as it should.
+func TestThrottle(t *testing.T) {
+	b := newBed(t)
+	b.Throttle(1_000_000)
+	start := time.Now()
+	if a := b.get(""); !bytes.Equal(a.body, b.blob) {
+		t.Errorf("status %d, %d bytes", a.status, len(a.body))
+	}
+	if took := time.Since(start); took < 90*time.Millisecond {
+		t.Errorf("100,000 bytes at 1 MB/s took %v", took)
 	}
 }
 

@@ -104,10 +104,12 @@ const acrBody = 20_000_000
 func (f *Front) modelACR() {
 	f.forgetful()
 	f.Add(
-		&Rule{Match: atSession("PUT", func(r *http.Request) bool { return r.ContentLength > acrBody || r.ContentLength < 0 }),
+		&Rule{
+			Match: atSession("PUT", func(r *http.Request) bool { return r.ContentLength > acrBody || r.ContentLength < 0 }),
 			Fault: func(w http.ResponseWriter, _ *http.Request, _ http.Handler) {
 				refuse(w, http.StatusRequestEntityTooLarge, "SIZE_INVALID", "the body is too large")
-			}},
+			},
+		},
 		&Rule{Match: atSession("PATCH", func(r *http.Request) bool {
 			return r.ContentLength < 0 && r.Header.Get("Content-Range") != ""
 		}), Fault: func(w http.ResponseWriter, _ *http.Request, _ http.Handler) {
