@@ -38,7 +38,7 @@ func (f *File) follow() {
 			var n int
 			if n, err = f.data.ReadAt(p[:c.n], at); n == c.n {
 				err = nil // also at the end of the file
-			} else if err == io.EOF { //nolint:errorlint // an end is never wrapped
+			} else if err == io.EOF {
 				err = io.ErrUnexpectedEOF // somebody made the file shorter
 			}
 		}

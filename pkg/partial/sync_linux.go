@@ -9,7 +9,7 @@ import (
 // syncData puts the bytes of f on disk; when it was touched is not needed there.
 func syncData(f *os.File) error {
 	for {
-		if err := unix.Fdatasync(int(f.Fd())); err != unix.EINTR { //nolint:errorlint // of the kernel, never wrapped
+		if err := unix.Fdatasync(int(f.Fd())); err != unix.EINTR {
 			return err
 		}
 	}

@@ -42,13 +42,13 @@ func target(t testing.TB, desc ocispec.Descriptor) *partial.File {
 }
 
 // download brings a blob and checks it.
-func download(t testing.TB, f *transfer.Fetcher, desc ocispec.Descriptor, there ...partial.Span) (moved int64, err error) {
+func download(t testing.TB, f *transfer.Fetcher, desc ocispec.Descriptor) (moved int64, err error) {
 	t.Helper()
 	to := target(t, desc)
-	return downloadTo(t, f, desc, to, there...)
+	return downloadTo(t, f, desc, to)
 }
 
-func downloadTo(t testing.TB, f *transfer.Fetcher, desc ocispec.Descriptor, to *partial.File, there ...partial.Span) (moved int64, err error) {
+func downloadTo(t testing.TB, f *transfer.Fetcher, desc ocispec.Descriptor, to *partial.File) (moved int64, err error) {
 	t.Helper()
 	var n atomic.Int64
 	if err := f.Download(t.Context(), desc, to, func(m int64) { n.Add(m) }); err != nil {

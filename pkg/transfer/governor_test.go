@@ -117,7 +117,7 @@ func (s *nowhere) Missing() []partial.Span {
 	return []partial.Span{{Start: 0, End: s.size}}
 }
 
-func (s *nowhere) WriteFrom(r io.Reader, off int64) (n int64, err error) {
+func (s *nowhere) WriteFrom(r io.Reader, _ int64) (n int64, err error) {
 	buf := make([]byte, 256<<10)
 	for err == nil {
 		var m int
@@ -127,7 +127,7 @@ func (s *nowhere) WriteFrom(r io.Reader, off int64) (n int64, err error) {
 		s.n += int64(m)
 		s.mu.Unlock()
 	}
-	if err == io.EOF { //nolint:errorlint // an end is never wrapped
+	if err == io.EOF {
 		err = nil
 	}
 	return n, err
