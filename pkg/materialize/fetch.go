@@ -36,7 +36,11 @@ func (p *plan) blobs() []*blob {
 		}
 		b := byDigest[f.digest]
 		if b == nil {
-			b = &blob{desc: ocispec.Descriptor{MediaType: "application/octet-stream", Digest: f.digest, Size: f.size}}
+			b = &blob{desc: ocispec.Descriptor{
+				MediaType: "application/octet-stream", Digest: f.digest, Size: f.size,
+				// What to call it while it is waited for.
+				Annotations: map[string]string{artifacttypes.AnnotationFilePath: f.path},
+			}}
 			byDigest[f.digest] = b
 			list = append(list, b)
 		}

@@ -132,10 +132,9 @@ func (c *Client) pack(ctx context.Context, tree *source.Tree, l *location, overr
 		return nil, Moved{}, fmt.Errorf("%s: %w", l.Target, err)
 	}
 	into := l.ingester(transfer.UploadOptions{Mode: o.Upload, HashFirst: again, Digests: cache})
-	po := pack.Options{Created: o.Created, Overrides: overrides, Concurrency: o.Concurrency, Digests: cache}
-	uploader, isRegistry := into.(*transfer.Uploader)
-	if isRegistry {
-		po.Planned = progress.OrNone(c.o.Progress).Plan
+	po := pack.Options{
+		Created: o.Created, Overrides: overrides, Concurrency: o.Concurrency, Digests: cache,
+		Planned: progress.OrNone(c.o.Progress).Plan,
 	}
 	packed, err := pack.Pack(ctx, tree, into, po)
 	// Also when ctx is over: what was hashed is true.
@@ -144,7 +143,7 @@ func (c *Client) pack(ctx context.Context, tree *source.Tree, l *location, overr
 		return nil, Moved{}, err
 	}
 	moved := Moved{Unread: packed.Unread}
-	if isRegistry {
+	if uploader, ok := into.(*transfer.Uploader); ok {
 		s := uploader.Stats()
 		moved.Sent, moved.Resumed, moved.Existed, moved.Mounted = s.Sent, s.Resumed, s.Existed, s.Mounted
 	}

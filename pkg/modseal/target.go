@@ -183,7 +183,7 @@ func (c *Client) openAs(t Target, create, direct bool) (*location, error) {
 		}
 		return &location{
 			Target: t, repository: layout, blobs: layout,
-			ingester: func(transfer.UploadOptions) ingest.Ingester { return layout },
+			ingester: func(transfer.UploadOptions) ingest.Ingester { return layout.Reporting(c.o.Progress) },
 		}, nil
 	case KindRegistry:
 		repo, err := c.registry.Repository(t.Registry)
@@ -195,7 +195,7 @@ func (c *Client) openAs(t Target, create, direct bool) (*location, error) {
 		}
 		return &location{
 			Target: t, repository: repo,
-			blobs: transfer.NewFetcher(repo),
+			blobs: transfer.NewFetcher(repo).Reporting(c.o.Progress),
 			ingester: func(o transfer.UploadOptions) ingest.Ingester {
 				o.StateDir, o.Profiles, o.Progress = c.o.StateDir, c.profiles, c.o.Progress
 				return transfer.NewUploader(repo, o)

@@ -13,6 +13,7 @@ import (
 	"github.com/modseal/modseal/pkg/ingest"
 	"github.com/modseal/modseal/pkg/internal/clone"
 	"github.com/modseal/modseal/pkg/internal/holes"
+	"github.com/modseal/modseal/pkg/progress"
 )
 
 // Ingest implements ingest.Ingester: b is read once, hashed while it is written,
@@ -25,50 +26,85 @@ import (
 // layout or out of it, since an edit under one name would change the blob under
 // the other.
 func (l *Layout) Ingest(ctx context.Context, b ingest.Blob) (ocispec.Descriptor, error) {
+	desc, _, err := l.ingest(ctx, b, func(int64) {})
+	return desc, err
+}
+
+// Reporting returns an Ingester that does what the layout does and tells p of it.
+func (l *Layout) Reporting(p progress.Reporter) ingest.Ingester {
+	return &reporting{l, progress.OrNone(p)}
+}
+
+type reporting struct {
+	l *Layout
+	p progress.Reporter
+}
+
+// Ingest implements ingest.Ingester.
+func (r *reporting) Ingest(ctx context.Context, b ingest.Blob) (ocispec.Descriptor, error) {
+	r.p.Start(b.Name, b.Size)
+	desc, unread, err := r.l.ingest(ctx, b, func(n int64) { r.p.Advance(b.Name, n) })
+	if err == nil {
+		r.p.Finish(b.Name, unread)
+	}
+	return desc, err
+}
+
+// ingest reports whether the blob was there and not even read. moved is told of
+// bytes that were.
+func (l *Layout) ingest(ctx context.Context, b ingest.Blob, moved func(int64)) (desc ocispec.Descriptor, unread bool, err error) {
 	if err := l.lease(ctx); err != nil {
-		return ocispec.Descriptor{}, err
+		return desc, false, err
 	}
 	if b.Known != "" {
-		desc := ocispec.Descriptor{MediaType: b.MediaType, Digest: b.Known, Size: b.Size}
+		desc = ocispec.Descriptor{MediaType: b.MediaType, Digest: b.Known, Size: b.Size}
 		if there, err := l.has(desc); there || err != nil {
-			return desc, err
+			return desc, there, err
 		}
 	}
 	r, err := b.Open()
 	if err != nil {
-		return ocispec.Descriptor{}, err
+		return desc, false, err
 	}
 	defer r.Close()
 	t, err := l.createTemp()
 	if err != nil {
-		return ocispec.Descriptor{}, err
+		return desc, false, err
 	}
 	defer t.discard()
-	desc, err := t.ingest(ctx, r, b)
-	if err != nil {
-		return ocispec.Descriptor{}, err
+	if desc, err = t.ingest(ctx, r, b, moved); err != nil {
+		return desc, false, err
 	}
-	switch there, err := l.has(desc); {
-	case err != nil:
-		return ocispec.Descriptor{}, err
-	case there:
-		return desc, nil
+	if there, err := l.has(desc); there || err != nil {
+		return desc, false, err
 	}
-	return desc, t.commitBlob(desc.Digest)
+	return desc, false, t.commitBlob(desc.Digest)
 }
 
-func (t *temp) ingest(ctx context.Context, r io.Reader, b ingest.Blob) (ocispec.Descriptor, error) {
+func (t *temp) ingest(ctx context.Context, r io.Reader, b ingest.Blob, moved func(int64)) (ocispec.Descriptor, error) {
 	if src, ok := r.(*os.File); ok && b.Size >= cloneFrom {
 		if info, err := src.Stat(); err == nil && info.Mode().IsRegular() {
-			return t.ingestFile(ctx, src, b)
+			return t.ingestFile(ctx, src, b, moved)
 		}
 	}
 	w := holes.NewWriter(t.file)
-	desc, err := ingest.Copy(ctx, w, r, b)
+	desc, err := ingest.Copy(ctx, w, &movedReader{r, moved}, b)
 	if err == nil {
 		err = w.Finish()
 	}
 	return desc, err
+}
+
+// movedReader tells what is read.
+type movedReader struct {
+	r     io.Reader
+	moved func(int64)
+}
+
+func (m *movedReader) Read(p []byte) (int, error) {
+	n, err := m.r.Read(p)
+	m.moved(int64(n))
+	return n, err
 }
 
 // cloneFrom is the size from which a second goroutine is worth its while.
@@ -76,7 +112,7 @@ const cloneFrom = 1 << 20
 
 // ingestFile lets the kernel copy, and hashes behind it what the layout now
 // holds.
-func (t *temp) ingestFile(ctx context.Context, src *os.File, b ingest.Blob) (ocispec.Descriptor, error) {
+func (t *temp) ingestFile(ctx context.Context, src *os.File, b ingest.Blob, moved func(int64)) (ocispec.Descriptor, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	var front front
 	front.changed.L = &front.mu
@@ -88,7 +124,7 @@ func (t *temp) ingestFile(ctx context.Context, src *os.File, b ingest.Blob) (oci
 		front.end(err)
 		copied <- err
 	}()
-	d, hashErr := t.hashBehind(&front)
+	d, hashErr := t.hashBehind(&front, moved)
 	cancel(hashErr) // of no effect on a copy that has ended
 	err := <-copied
 	switch {
@@ -110,7 +146,7 @@ func (t *temp) ingestFile(ctx context.Context, src *os.File, b ingest.Blob) (oci
 }
 
 // hashBehind hashes the file as far as front goes, until it ends.
-func (t *temp) hashBehind(front *front) (digest.Digest, error) {
+func (t *temp) hashBehind(front *front, moved func(int64)) (digest.Digest, error) {
 	h := digest.SHA256.Hash()
 	buf := make([]byte, copyBuffer)
 	for off := int64(0); ; {
@@ -121,6 +157,7 @@ func (t *temp) hashBehind(front *front) (digest.Digest, error) {
 		for off < to {
 			n, err := t.file.ReadAt(buf[:min(copyBuffer, to-off)], off)
 			h.Write(buf[:n])
+			moved(int64(n))
 			off += int64(n)
 			if off < to && err != nil {
 				return "", err

@@ -7,17 +7,20 @@ import (
 	"io"
 	"net/http"
 	"sync"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/modseal/modseal/artifacttypes"
+	"github.com/modseal/modseal/pkg/progress"
 	"github.com/modseal/modseal/pkg/remote"
 )
 
 // Fetcher fetches blobs from a repository. It is safe for concurrent use.
 type Fetcher struct {
 	repo     *remote.Repository
+	progress progress.Reporter // nil when nobody wants to know
 	governor governor
 
 	mu       sync.Mutex
@@ -28,6 +31,19 @@ type Fetcher struct {
 // NewFetcher returns a Fetcher for the repository.
 func NewFetcher(repo *remote.Repository) *Fetcher {
 	return &Fetcher{repo: repo, liars: map[string]bool{}, verdicts: map[digest.Digest]*verdict{}}
+}
+
+// Reporting makes f tell p when a registry has it wait.
+func (f *Fetcher) Reporting(p progress.Reporter) *Fetcher {
+	f.progress = p
+	return f
+}
+
+// attempts begins a series of tries for a blob.
+func (f *Fetcher) attempts(desc ocispec.Descriptor) *remote.Attempts {
+	a := f.repo.Attempts()
+	a.OnWait(func(d time.Duration, err error) { progress.Wait(f.progress, nameOf(desc), d, err) })
+	return a
 }
 
 // Fetch returns the bytes of target: one stream from the registry itself, that
@@ -47,7 +63,7 @@ func (f *Fetcher) Fetch(ctx context.Context, target ocispec.Descriptor) (io.Read
 	}
 	// Not from a mirror: who reads a stream has used some of it when the digest
 	// turns out wrong.
-	s := &stream{fetcher: f, origin: origin{f.home(), target}, attempts: f.repo.Attempts()}
+	s := &stream{fetcher: f, origin: origin{f.home(), target}, attempts: f.attempts(target)}
 	s.ctx, s.cancel = context.WithCancelCause(ctx)
 	if err := s.open(); err != nil {
 		s.cancel(nil)

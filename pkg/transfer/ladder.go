@@ -18,6 +18,7 @@ import (
 	"github.com/modseal/modseal/pkg/fileid"
 	"github.com/modseal/modseal/pkg/ingest"
 	"github.com/modseal/modseal/pkg/internal/integrity"
+	"github.com/modseal/modseal/pkg/progress"
 	"github.com/modseal/modseal/pkg/remote"
 )
 
@@ -94,6 +95,7 @@ func (j *upload) close() {
 func (j *upload) run(ctx context.Context) (Outcome, error) {
 	j.takeUp(ctx)
 	attempts := j.u.repo.Attempts()
+	attempts.OnWait(func(d time.Duration, err error) { progress.Wait(j.u.progress, j.blob.Name, d, err) })
 	for try := 1; ; try++ {
 		outcome, err := j.step(ctx)
 		if err == nil {

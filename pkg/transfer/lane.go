@@ -56,7 +56,7 @@ var (
 func (l *lane) work() {
 	d := l.d
 	defer l.leave()
-	l.attempts = d.fetcher.repo.Attempts()
+	l.attempts = d.fetcher.attempts(d.desc)
 	for d.next(l) {
 		for l.unfinished() {
 			header, err := l.pull()

@@ -33,7 +33,7 @@ func newMover(src Source, dst Target, o CopyOptions, warn func(error)) (*mover, 
 	m := &mover{src: src, dst: dst, progress: newRelayed(progress.OrNone(o.Progress)), warn: warn}
 	from, fromRegistry := src.(*remote.Repository)
 	if fromRegistry {
-		m.fetcher = NewFetcher(from)
+		m.fetcher = NewFetcher(from).Reporting(m.progress)
 	}
 	to, toRegistry := dst.(*remote.Repository)
 	if toRegistry {

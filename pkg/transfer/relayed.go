@@ -2,6 +2,7 @@ package transfer
 
 import (
 	"sync"
+	"time"
 
 	"github.com/modseal/modseal/pkg/progress"
 )
@@ -41,6 +42,11 @@ func (r *relayed) half(name string, n int64) int64 {
 	}
 	r.carry[name] = (carry + n) % 2
 	return (carry + n) / 2
+}
+
+// Wait implements progress.Waiter.
+func (r *relayed) Wait(name string, d time.Duration, reason error) {
+	progress.Wait(r.Reporter, name, d, reason)
 }
 
 // Finish implements progress.Reporter.
