@@ -21,6 +21,7 @@ import (
 
 	"github.com/modseal/modseal/pkg/internal/integrity"
 	"github.com/modseal/modseal/pkg/materialize"
+	"github.com/modseal/modseal/pkg/store"
 )
 
 // interrupting cancels a pull once so many bytes moved, and adds up what it is
@@ -264,5 +265,53 @@ func TestPullOfABlobThatIsBad(t *testing.T) {
 	}
 	if entries, _ := os.ReadDir(dir); len(entries) != 0 {
 		t.Errorf("%v is left", entries)
+	}
+}
+
+// A large tar goes on where it was, too.
+func TestPullGoesOnInATar(t *testing.T) {
+	if testing.Short() {
+		t.Skip("moves a tar of 65 MiB")
+	}
+	content := make([]byte, 65<<20)
+	_, _ = rand.Read(content)
+	tarball := tarOf(t, "weights.bin", string(content))
+	path := filepath.Join(t.TempDir(), "layout")
+	layout, err := store.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	putModel(t, layout, tarball, "v1")
+	if err := layout.Close(); err != nil {
+		t.Fatal(err)
+	}
+	mem := olareg.New(config.Config{Storage: config.ConfigStorage{StoreType: config.StoreMem}})
+	registry := &rangesSeen{Handler: mem, blob: digest.FromBytes(tarball).String()}
+	server := httptest.NewServer(registry)
+	defer server.Close()
+	defer mem.Close()
+	ref, dir := strings.TrimPrefix(server.URL, "http://")+"/team/model:v1", filepath.Join(t.TempDir(), "out")
+	if _, err := newClient(t).Copy(t.Context(), "oci:"+path+":v1", ref, CopyOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancelCause(t.Context())
+	c, err := New(Options{StateDir: t.TempDir(), Progress: newInterrupting(20<<20, cancel)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Pull(ctx, ref, dir, PullOptions{SkipVerificationUnsafe: true}); !errors.Is(err, errStopped) {
+		t.Fatal(err)
+	}
+	registry.take()
+	res, _, err := pullAgain(t, ref, dir, PullOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantWeights(t, dir, content)
+	if n := res.Files.BytesFetched; n > int64(len(tarball))-20<<20 {
+		t.Errorf("%d of %d bytes were fetched again", n, len(tarball))
+	}
+	if seen := registry.take(); len(seen) == 0 || seen[0] == "" {
+		t.Errorf("asked for were %q", seen)
 	}
 }

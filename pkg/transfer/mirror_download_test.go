@@ -92,6 +92,17 @@ func TestDownloadOverMirror(t *testing.T) {
 				if f.Reject(desc) {
 					t.Error("the registry's own bytes, as one stream, are tried once more")
 				}
+				// Not even when nobody else has it.
+				other := target(t, desc)
+				origin := len(reg.seen(http.MethodGet, "/blobs/"))
+				reg.setFault(func(w http.ResponseWriter, r *http.Request, _ http.Handler) { http.NotFound(w, r) })
+				if _, lost := downloadTo(t, f, desc, other); lost == nil || asked.Load() != before {
+					t.Errorf("the liar was asked again: %v", lost)
+				}
+				if n := len(reg.seen(http.MethodGet, "/blobs/")); n != origin+1 {
+					t.Errorf("%d requests to the registry that has lost it", n-origin)
+				}
+				c.origin++
 			}
 			if err != nil {
 				t.Error(err)
