@@ -288,8 +288,10 @@ func TestPullGoesOnInATar(t *testing.T) {
 	mem := olareg.New(config.Config{Storage: config.ConfigStorage{StoreType: config.StoreMem}})
 	registry := &rangesSeen{Handler: mem, blob: digest.FromBytes(tarball).String()}
 	server := httptest.NewServer(registry)
-	defer server.Close()
-	defer mem.Close()
+	defer func() {
+		server.Close()
+		_ = mem.Close()
+	}()
 	ref, dir := strings.TrimPrefix(server.URL, "http://")+"/team/model:v1", filepath.Join(t.TempDir(), "out")
 	if _, err := newClient(t).Copy(t.Context(), "oci:"+path+":v1", ref, CopyOptions{}); err != nil {
 		t.Fatal(err)
