@@ -226,7 +226,7 @@ func (r *reading) skip() error {
 		_, err := seeker.Seek(from, io.SeekStart)
 		return err
 	}
-	var w io.Writer = io.Discard
+	w := io.Discard
 	if r.hash != nil {
 		w = r.hash
 	}

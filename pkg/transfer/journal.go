@@ -85,11 +85,11 @@ func openJournal(dir string, e entry) (*journal, *entry, error) {
 	j := &journal{file: file, entry: e}
 	raw, err := file.Read(limits.JournalBytes)
 	if err != nil {
-		return j, nil, nil // it is replaced
+		return j, nil, nil //nolint:nilerr // it is replaced
 	}
-	left, err := parseEntry(raw, time.Now())
-	if err != nil || left.Registry != e.Registry || left.Repository != e.Repository || left.Identity != e.Identity || left.Size != e.Size {
-		return j, nil, nil
+	left, notOne := parseEntry(raw, time.Now())
+	if notOne != nil || left.Registry != e.Registry || left.Repository != e.Repository || left.Identity != e.Identity || left.Size != e.Size {
+		return j, nil, nil //nolint:nilerr // what is not a journal is replaced
 	}
 	return j, left, nil
 }

@@ -3,21 +3,15 @@ package transfer
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
-	"net/http"
 	"os"
 	"slices"
 	"sync/atomic"
 	"time"
 
-	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
-	"github.com/modseal/modseal/artifacttypes"
-	"github.com/modseal/modseal/pkg/fileid"
 	"github.com/modseal/modseal/pkg/ingest"
-	"github.com/modseal/modseal/pkg/internal/integrity"
 	"github.com/modseal/modseal/pkg/progress"
 	"github.com/modseal/modseal/pkg/remote"
 )
@@ -289,189 +283,12 @@ func (j *upload) mount(ctx context.Context) (bool, error) {
 	return false, nil
 }
 
-// refusal says that the registry does not take a blob in the way it was sent.
-type refusal struct {
-	what    objection
-	err     error
-	final   bool // it is about the registry, not about this blob
-	resumed bool // what was refused came from more than one request
-}
-
-type objection int
-
-const (
-	refusedStream objection = iota // of unknown digest
-	refusedChunks                  // in several requests
-	refusedResume                  // where it said that it goes on
-	refusedPut                     // in one PUT, of a size that a stream may have
-	refusedDigest                  // it got other bytes than those of the digest
-)
-
-func (r *refusal) Error() string { return r.err.Error() }
-func (r *refusal) Unwrap() error { return r.err }
-
-// errAgain says that the same is to be tried again at once.
-var errAgain = errors.New("the upload goes on elsewhere than the registry said")
-
-// adapt chooses another way after a refusal. Each is taken away once, so that it
-// ends.
-func (j *upload) adapt(ctx context.Context, r *refusal) error {
-	switch r.what {
-	case refusedStream:
-		if r.final {
-			j.u.learn(ctx, traits{Stream: no})
-		}
-		j.noStream = true
-		return j.hashNow(ctx)
-	case refusedChunks:
-		if r.final {
-			j.u.learn(ctx, traits{Chunks: no})
-		}
-		j.noChunks = true
-		return j.hashNow(ctx) // then one PUT
-	case refusedResume:
-		j.noResume = true
-		return nil
-	case refusedPut:
-		j.noPut = true
-		return nil
-	case refusedDigest:
-	}
-	return j.adaptDigest(ctx, r)
-}
-
-// adaptDigest looks for who is wrong about the digest: what was remembered, what
-// was put together from several requests, or the registry.
-func (j *upload) adaptDigest(ctx context.Context, r *refusal) error {
-	j.noResume, j.noChunks = true, true
-	switch {
-	case j.guessed:
-		old := j.desc.Digest
-		j.desc.Digest = ""
-		if err := j.hashNow(ctx); err != nil {
-			return err
-		}
-		if j.desc.Digest != old {
-			j.u.o.Digests.Forget(j.blob.Identity, old)
-			j.u.o.Digests.Remember(j.blob.Identity, j.desc.Digest)
-			return nil
-		}
-		if r.resumed {
-			return nil
-		}
-	case r.resumed:
-		// The hash may have begun with a state from elsewhere.
-		if j.hasher != nil {
-			j.hasher.close()
-			j.hasher, j.desc.Digest = nil, ""
-			return j.hashNow(ctx)
-		}
-		return nil
-	case j.streamed && !j.noStream:
-		j.noStream = true // it may have dropped bytes of a stream
-		return nil
-	}
-	return j.explain(ctx, r.err)
-}
-
 func (j *upload) explain(ctx context.Context, err error) error {
 	var read *readError
 	if errors.As(err, &read) && ctx.Err() == nil {
 		return read.err
 	}
 	return j.u.explain(ctx, j.blob, j.desc.Digest, err)
-}
-
-// drop ends the session, there and here.
-func (j *upload) drop(ctx context.Context) {
-	if j.session != nil {
-		j.session.abandon(ctx)
-	}
-	j.forget()
-}
-
-// forget ends the session here: the registry has none.
-func (j *upload) forget() {
-	j.session, j.acked, j.resumed = nil, 0, false
-	j.earlier, j.reused = false, 0
-	j.tally.set(0)
-	j.journal.clear()
-}
-
-// takeUp looks for what an earlier process left of this upload.
-func (j *upload) takeUp(ctx context.Context) {
-	dir := j.u.journals()
-	if dir == "" || j.blob.Identity == "" || j.blob.Size == 0 {
-		return
-	}
-	j.u.look.Do(func() { j.u.left = leftJournals(dir, j.u.host(), j.u.repo.Reference().Repository) })
-	for _, l := range j.u.left {
-		if l.Identity != j.blob.Identity && fileid.SameFile(l.Identity, j.blob.Identity) {
-			j.u.cancelLeft(ctx, dir, l)
-		}
-	}
-	if err := j.openJournal(dir); err != nil {
-		return // another process is at it: never two writers in one session
-	}
-	if j.left == nil {
-		return
-	}
-	at, ok := j.left.location(j.u.repo)
-	if !ok {
-		j.left = nil
-		return
-	}
-	j.session, j.resumed, j.earlier = &session{u: j.u, location: at}, true, true
-	if j.blob.Size < resumeFrom {
-		j.drop(ctx)
-	}
-}
-
-func (j *upload) openJournal(dir string) (err error) {
-	j.journal, j.left, err = openJournal(dir, entry{
-		Version: journalVersion, Registry: j.u.host(), Repository: j.u.repo.Reference().Repository,
-		Name: j.blob.Name, Identity: j.blob.Identity, Size: j.blob.Size, Mode: j.u.o.Mode,
-	})
-	return err
-}
-
-// cancelLeft cancels the upload of a file that has changed since.
-func (u *Uploader) cancelLeft(ctx context.Context, dir string, l leftJournal) {
-	journal, left, err := openJournal(dir, l.entry)
-	if err != nil {
-		return
-	}
-	defer journal.remove()
-	if left == nil {
-		return
-	}
-	if at, ok := left.location(u.repo); ok {
-		(&session{u: u, location: at}).abandon(ctx)
-	}
-}
-
-// note writes the journal: where the session is, and what was hashed.
-func (j *upload) note() {
-	j.journal.write(func(e *entry) {
-		if j.session == nil {
-			return
-		}
-		if e.Location == "" || e.Started == 0 {
-			e.Started = time.Now().Unix()
-		}
-		e.Location, e.Offset = j.session.location.String(), j.acked
-		if j.hasher != nil {
-			e.HashState, e.HashOffset = j.hasher.newest()
-		}
-	})
-}
-
-// tick is called now and then while bytes move.
-func (j *upload) tick(n int64) {
-	j.tally.set(n)
-	if j.journal.due() {
-		j.note()
-	}
 }
 
 // open opens the blob once, to see whether it is a file that can be hashed
@@ -496,15 +313,4 @@ func (j *upload) open(ctx context.Context) (first io.ReadCloser, err error) {
 	}
 	j.hasher = startHasher(ctx, j.blob, file, state, at, j.moved)
 	return nil, nil
-}
-
-// compareDigest compares what a registry says it stored with what it was to
-// store. One that names a digest of another algorithm says nothing.
-func compareDigest(resp *http.Response, desc ocispec.Descriptor) error {
-	got := digest.Digest(resp.Header.Get("Docker-Content-Digest"))
-	if got == desc.Digest || artifacttypes.ValidateDigest(got) != nil || got.Algorithm() != desc.Digest.Algorithm() {
-		return nil
-	}
-	return fmt.Errorf("stored by the registry as something else: %w",
-		&integrity.Error{What: "blob", Want: desc.Digest, Got: got, WantSize: desc.Size, GotSize: desc.Size})
 }

@@ -322,9 +322,10 @@ func TestDockerRegistryKeepsChunks(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	proxy := httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: target.Host})
-	director := proxy.Director
-	proxy.Director = func(r *http.Request) { host := r.Host; director(r); r.Host = host }
+	proxy := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
+		r.SetURL(&url.URL{Scheme: "http", Host: target.Host})
+		r.Out.Host = r.In.Host // its Locations name the front
+	}}
 	proxy.ErrorHandler = func(http.ResponseWriter, *http.Request, error) {}
 	cut := breaks(3*mib, 1)
 	reg := newRegistry(t, config.Config{}, func(w http.ResponseWriter, r *http.Request, _ http.Handler) { cut(w, r, proxy) })
