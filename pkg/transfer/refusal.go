@@ -102,7 +102,8 @@ func (j *upload) adaptDigest(ctx context.Context, r *refusal) error {
 // store. One that names a digest of another algorithm says nothing.
 func compareDigest(resp *http.Response, desc ocispec.Descriptor) error {
 	got := digest.Digest(resp.Header.Get("Docker-Content-Digest"))
-	if got == desc.Digest || artifacttypes.ValidateDigest(got) != nil || got.Algorithm() != desc.Digest.Algorithm() {
+	ofOneKind := artifacttypes.ValidateDigest(got) == nil && got.Algorithm() == desc.Digest.Algorithm()
+	if got == desc.Digest || !ofOneKind {
 		return nil
 	}
 	return fmt.Errorf("stored by the registry as something else: %w",
