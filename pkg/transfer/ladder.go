@@ -64,7 +64,7 @@ const (
 	// that keeps whole ones only.
 	chunksFrom = 1 << 30
 	// flushFrom is from when a digest is worth to be on disk at once.
-	flushFrom = 64 << 20
+	flushFrom = resumeFrom
 )
 
 func (u *Uploader) newUpload(b ingest.Blob) *upload {
