@@ -147,16 +147,14 @@ func signalAfter(ts *testscript.TestScript, text string, when []string, sig sysc
 		ts.Fatalf("it ended before %s bytes went %s: %v\n%s", when[2], when[1], err, stderr.Bytes())
 	case <-time.After(time.Minute):
 		_ = cmd.Process.Kill()
-		_ = <-done // killed: how it ended says nothing
-		ts.Fatalf("within a minute no %s bytes went %s\n%s", when[2], when[1], stderr.Bytes())
+		ts.Fatalf("within a minute no %s bytes went %s (%v)\n%s", when[2], when[1], <-done, stderr.Bytes())
 	}
 	var ended error
 	select {
 	case ended = <-done:
 	case <-time.After(20 * time.Second):
 		_ = cmd.Process.Kill()
-		_ = <-done // killed: how it ended says nothing
-		ts.Fatalf("it does not end after %v\n%s", sig, stderr.Bytes())
+		ts.Fatalf("it does not end after %v (%v)\n%s", sig, <-done, stderr.Bytes())
 	}
 	ts.Logf("%s%s", stdout.Bytes(), stderr.Bytes())
 	ts.Check(os.WriteFile(ts.MkAbs(out+".out"), stdout.Bytes(), 0o644))

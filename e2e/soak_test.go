@@ -226,7 +226,7 @@ func (s *soakRun) forgotten() int {
 		}
 		_, known := small[e.Session]
 		small[e.Session] = (!known || small[e.Session]) && e.Length < noted
-		if e.Method == http.MethodPut && e.Status < 300 || e.Method == http.MethodDelete {
+		if e.Status < 300 && (e.Method == http.MethodPut || e.Method == http.MethodDelete) {
 			small[e.Session] = false
 		}
 	}

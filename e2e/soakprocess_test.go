@@ -19,6 +19,8 @@ type process struct {
 	cmd  *exec.Cmd
 	out  bytes.Buffer
 	done chan error
+	// ended is how a killed process ended.
+	ended error
 }
 
 func newProcess(t *testing.T, program, dir string, args, env []string) *process {
@@ -38,7 +40,7 @@ func (p *process) wait() error { return <-p.done }
 // kill ends the process without a chance to clean up, and waits for its end.
 func (p *process) kill() {
 	_ = p.cmd.Process.Kill()
-	_ = <-p.done // how a killed process ends is known
+	p.ended = <-p.done
 }
 
 // output is for after the end.
@@ -110,7 +112,7 @@ func (s *soakRun) untilItEnds(d registrytest.Direction, menu []soakFault, check 
 			p.kill()
 			killed = true
 			kills++
-			s.note("killed; it said\n%s", p.output())
+			s.note("killed: %v; it said\n%s", p.ended, p.output())
 		case err = <-p.done:
 			s.note("ended with %v; it said\n%s", err, p.output())
 		case <-time.After(5 * time.Minute):

@@ -139,8 +139,21 @@ func (s *session) abandon(ctx context.Context) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	if resp, err := s.u.small(ctx, http.MethodDelete, s.location); err == nil {
+	const tries = 2
+	for range tries {
+		resp, err := s.u.small(ctx, http.MethodDelete, s.location)
+		if err != nil {
+			return
+		}
 		_ = resp.Body.Close()
+		// A location that is not of the newest answer, as that of a journal may be,
+		// is 416 for distribution and 400 for olareg: the registry gives the new one.
+		if resp.StatusCode != http.StatusRequestedRangeNotSatisfiable && resp.StatusCode != http.StatusBadRequest {
+			return
+		}
+		if _, err := s.status(ctx); err != nil {
+			return
+		}
 	}
 }
 
