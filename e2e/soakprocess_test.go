@@ -86,6 +86,12 @@ func (s *soakRun) untilItEnds(d registrytest.Direction, menu []soakFault, check 
 		allowed += f.set(s)
 	}
 	defer s.r.Heal()
+	if d == registrytest.Down {
+		// What the registry sent and the process never read is lost with it. At full
+		// speed that is what the kernel's buffers hold, megabytes of each connection:
+		// much of a model this small.
+		s.r.Throttle(8 << 20)
+	}
 	moments := make([]int64, s.random.IntN(4))
 	for i := range moments {
 		// Not among the first bytes: small files have no journal, and their uploads

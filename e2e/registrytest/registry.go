@@ -122,11 +122,16 @@ func (r *Registry) OpenSessions() (int, error) {
 		case filepath.Base(filepath.Dir(path)) != "_uploads":
 			return nil
 		}
-		open++
-		if d.IsDir() {
-			return fs.SkipDir
+		if !d.IsDir() {
+			open++
+			return nil
 		}
-		return nil
+		// distribution knows an upload by this file; without it, the directory is
+		// what a request wrote whose client was gone, after the upload had ended.
+		if _, err := os.Stat(filepath.Join(path, "startedat")); err == nil {
+			open++
+		}
+		return fs.SkipDir
 	})
 	return open, err
 }
