@@ -147,8 +147,8 @@ func (s *session) abandon(ctx context.Context) {
 		}
 		_ = resp.Body.Close()
 		// A location that is not of the newest answer, as that of a journal may be,
-		// is 416 for distribution and 400 for olareg: the registry gives the new one.
-		if resp.StatusCode != http.StatusRequestedRangeNotSatisfiable && resp.StatusCode != http.StatusBadRequest {
+		// is 416 for distribution: the registry gives the new one.
+		if resp.StatusCode != http.StatusRequestedRangeNotSatisfiable {
 			return
 		}
 		if _, err := s.status(ctx); err != nil {
