@@ -114,7 +114,7 @@ func TestIngestWhileTheSourceChanges(t *testing.T) {
 func BenchmarkIngest(b *testing.B) {
 	const size = 512 << 20
 	for place, dir := range map[string]string{"disk": b.TempDir(), "tmpfs": "/dev/shm"} {
-		dir, err := os.MkdirTemp(dir, "ingest-")
+		dir, err := os.MkdirTemp(dir, "ingest-") //nolint:usetesting // on the file system that is asked for
 		if err != nil {
 			b.Skip(err)
 		}

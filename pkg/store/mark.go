@@ -238,7 +238,7 @@ func (m *marker) read(r reference) (*references, error) {
 		if known {
 			return nil, fmt.Errorf("manifest %s: %w; what it refers to is not known, so nothing is removed", r.Digest, err)
 		}
-		return nil, nil //nolint:nilerr // a small blob that an index lists
+		return nil, nil // a small blob that an index lists
 	}
 	return &refers, nil
 }

@@ -19,7 +19,7 @@ import (
 func fileSystems(t *testing.T) map[string]string {
 	t.Helper()
 	dirs := map[string]string{"here": t.TempDir()}
-	if dir, err := os.MkdirTemp("/dev/shm", "clone-"); err == nil {
+	if dir, err := os.MkdirTemp("/dev/shm", "clone-"); err == nil { //nolint:usetesting // on the file system that is asked for
 		t.Cleanup(func() { _ = os.RemoveAll(dir) })
 		dirs["tmpfs"] = dir
 	} else {

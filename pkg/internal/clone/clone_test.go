@@ -98,7 +98,7 @@ func TestFile(t *testing.T) {
 
 func subdir(t *testing.T, dir string) string {
 	t.Helper()
-	sub, err := os.MkdirTemp(dir, "clone-")
+	sub, err := os.MkdirTemp(dir, "clone-") //nolint:usetesting // on the file system that is asked for
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -182,11 +182,11 @@ func TestCancel(t *testing.T) {
 func BenchmarkFile(b *testing.B) {
 	for _, dir := range []string{b.TempDir(), "/dev/shm"} {
 		b.Run(dir, func(b *testing.B) {
-			dir, err := os.MkdirTemp(dir, "clone-")
+			dir, err := os.MkdirTemp(dir, "clone-") //nolint:usetesting // on the file system that is asked for
 			if err != nil {
 				b.Skip(err)
 			}
-			defer os.RemoveAll(dir)
+			defer func() { _ = os.RemoveAll(dir) }()
 			src := source(b, dir, random(b, 256<<20))
 			b.SetBytes(256 << 20)
 			for b.Loop() {
