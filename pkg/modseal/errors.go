@@ -13,6 +13,7 @@ import (
 	"github.com/modseal/modseal/pkg/policy"
 	"github.com/modseal/modseal/pkg/referrer"
 	"github.com/modseal/modseal/pkg/remote"
+	"github.com/modseal/modseal/pkg/source"
 	"github.com/modseal/modseal/pkg/verify"
 )
 
@@ -58,7 +59,7 @@ var classes = []struct {
 	{ClassDrift, func(err error) bool { return as[*DriftError](err) }},
 	{ClassUsage, func(err error) bool { return errors.Is(err, ErrUsage) }},
 	{ClassUnauthorized, remote.IsUnauthorized},
-	{ClassNotFound, func(err error) bool { return errors.Is(err, errdef.ErrNotFound) || errors.Is(err, fs.ErrNotExist) }},
+	{ClassNotFound, isNotFound},
 	{ClassTransport, remote.IsTransport},
 }
 
@@ -79,6 +80,12 @@ func isRefused(err error) bool {
 	return as[*verify.Refusal](err) || as[*ManifestError](err) || as[*integrity.TooLargeError](err) ||
 		as[*referrer.TooManyError](err) || as[*referrer.CycleError](err) || as[*policy.NoScopeError](err) ||
 		errors.Is(err, materialize.ErrUnsafeArchive) || errors.Is(err, materialize.ErrUnsafeDestination)
+}
+
+// isNotFound leaves out a file of the model that vanished while it was read: the
+// name was right.
+func isNotFound(err error) bool {
+	return (errors.Is(err, errdef.ErrNotFound) || errors.Is(err, fs.ErrNotExist)) && !errors.Is(err, source.ErrChanged)
 }
 
 func isUndecided(err error) bool {

@@ -3,6 +3,7 @@ package modseal
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/modseal/modseal/pkg/store"
 )
@@ -18,6 +19,9 @@ type GCResult struct {
 // see [store.Layout.Collect]. The result says also after an error what was removed.
 func (c *Client) GC(ctx context.Context, target string, o store.CollectOptions) (*GCResult, error) {
 	t, err := ParseTarget(target)
+	if err != nil && !strings.HasPrefix(target, "oci:") {
+		return nil, fmt.Errorf("%w: %s: an OCI layout (oci:PATH) is needed", ErrUsage, target)
+	}
 	if err != nil {
 		return nil, err
 	}

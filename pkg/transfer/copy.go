@@ -112,7 +112,7 @@ func Copy(ctx context.Context, src Source, dst Target, root ocispec.Descriptor, 
 	}
 	var err error
 	if c.mover, err = newMover(src, dst, o, c.warn); err != nil {
-		return nil, fmt.Errorf("spool: %w", err)
+		return nil, err
 	}
 	defer func() { _ = c.mover.close() }() // nothing is lost when it fails
 	if err := c.content(ctx, root, KindManifest, "", 0); err != nil {

@@ -52,8 +52,10 @@ func newMover(src Source, dst Target, o CopyOptions, warn func(error)) (*mover, 
 		return m, nil
 	}
 	var err error
-	m.spool, err = openSpool(o.SpoolDir)
-	return m, err
+	if m.spool, err = openSpool(o.SpoolDir); err != nil {
+		return nil, &SpoolError{Dir: o.SpoolDir, Err: err}
+	}
+	return m, nil
 }
 
 func (m *mover) close() error {

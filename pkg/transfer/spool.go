@@ -42,6 +42,16 @@ const (
 // errNoRoom says that a blob does not fit on the disk of the spool.
 var errNoRoom = errors.New("the spool has no room")
 
+// SpoolError says that the directory of the spool cannot be used. Nothing was
+// moved.
+type SpoolError struct {
+	Dir string
+	Err error
+}
+
+func (e *SpoolError) Error() string { return fmt.Sprintf("spool %s: %v", e.Dir, e.Err) }
+func (e *SpoolError) Unwrap() error { return e.Err }
+
 // openSpool makes the directory and removes what nobody went on with.
 func openSpool(dir string) (*spool, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -86,7 +96,7 @@ func (s *spool) reserve(ctx context.Context, desc ocispec.Descriptor) (release f
 	need := desc.Size - partial.Kept(s.root, spoolName(desc.Digest)+unfinished, desc)
 	if free, known := s.free(s.dir); known && need > free {
 		s.room.Release(size)
-		return nil, fmt.Errorf("%w: %s has %d bytes free, and %d are needed", errNoRoom, s.dir, free, need)
+		return nil, fmt.Errorf("%w: %s has %d bytes free, and %d are needed; %s is sent as it comes, and interrupted it starts over", errNoRoom, s.dir, free, need, nameOf(desc))
 	}
 	return func() { s.room.Release(size) }, nil
 }

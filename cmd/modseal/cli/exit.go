@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -15,7 +16,9 @@ import (
 	"github.com/modseal/modseal/pkg/remote"
 	"github.com/modseal/modseal/pkg/remote/certsd"
 	"github.com/modseal/modseal/pkg/sign"
+	"github.com/modseal/modseal/pkg/source"
 	"github.com/modseal/modseal/pkg/store"
+	"github.com/modseal/modseal/pkg/transfer"
 	"github.com/modseal/modseal/pkg/verify"
 )
 
@@ -110,7 +113,10 @@ func (e *cliUsageError) Error() string { return e.err.Error() }
 func (e *cliUsageError) Unwrap() error { return e.err }
 
 // interruptedError is whatever a command failed with after it was told to stop.
-type interruptedError struct{ err error }
+type interruptedError struct {
+	err   error
+	moves bool // the command moves files, and goes on when it is run again
+}
 
 func (e *interruptedError) Error() string { return "interrupted: " + e.err.Error() }
 func (e *interruptedError) Unwrap() error { return e.err }
@@ -158,7 +164,13 @@ func hints(err error) []string {
 	var refusal *verify.Refusal
 	var usage *cliUsageError
 	var noScope *policy.NoScopeError
+	var interrupted *interruptedError
 	switch {
+	case errors.As(err, &interrupted):
+		if !interrupted.moves {
+			return nil
+		}
+		return []string{"run the same command again: what is there already is not moved again"}
 	case as[*certsd.Error](err):
 		return []string{"mend the file, or leave mirrors out with --hosts-dir none"}
 	case errors.As(err, &noScope):
@@ -182,7 +194,13 @@ func hints(err error) []string {
 	case errors.Is(err, sign.ErrPassword):
 		return []string{"give the password that the key was made with, in MODSEAL_PASSWORD or COSIGN_PASSWORD, or unset both to be asked"}
 	case errors.Is(err, store.ErrBusy):
-		return []string{"wait until the other commands are done, or try again"}
+		return []string{"try again when the other commands are done, or let gc wait for them with --wait"}
+	case errors.Is(err, source.ErrChanged):
+		return []string{"run it again when nothing writes to the directory any more"}
+	case errors.Is(err, syscall.ENOSPC), as[*materialize.DiskFullError](err):
+		return []string{"free some space and run it again: what is there already is not moved again"}
+	case as[*transfer.SpoolError](err):
+		return []string{"name a directory that can be written with --spool-dir"}
 	case errors.Is(err, materialize.ErrForeignFile):
 		return []string{"move the file away, pull into another directory, or replace it with --overwrite"}
 	}
@@ -204,9 +222,9 @@ func hintsByClass(err error) []string {
 		}
 		return nil
 	case modseal.ClassTransport:
-		return []string{"try again"}
+		return []string{"check that the registry is up and its name is right, then try again"}
 	case modseal.ClassIntegrity:
-		return []string{"the registry, or something before it, gives wrong bytes; pull from another copy, or have the artifact pushed again"}
+		return []string{"the registry, or something before it, gives wrong bytes; pull from another copy, or have the damaged blob removed there and the artifact pushed again: a push does not replace what is there"}
 	case modseal.ClassDrift:
 		return []string{"use another tag, or --overwrite to move this one"}
 	default:

@@ -43,7 +43,7 @@ func Main(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io
 		err = usageError(cmd, err)
 	}
 	if ctx.Err() != nil && modseal.ClassOf(err) != modseal.ClassRefused {
-		err = &interruptedError{err}
+		err = &interruptedError{err: err, moves: cmd.Flags().Lookup("concurrency") != nil}
 	}
 	if !wantsJSON(cmd, args) {
 		printError(stderr, root.Name(), err)
@@ -282,8 +282,12 @@ func (a *app) warn(o *option.Output, warnings ...string) {
 // warnOfMirrors says what was mended by asking elsewhere.
 func (a *app) warnOfMirrors(cmd *cobra.Command) {
 	quiet, err := cmd.Flags().GetBool("quiet")
+	o := option.Output{Format: option.FormatText, Quiet: err == nil && quiet}
+	if f := cmd.Flags().Lookup("output"); f != nil {
+		o.Format = f.Value.String()
+	}
 	for _, c := range a.clients {
-		a.warn(&option.Output{Quiet: err == nil && quiet}, c.Warnings()...)
+		a.warn(&o, c.Warnings()...)
 	}
 }
 
