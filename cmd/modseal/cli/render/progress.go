@@ -136,7 +136,8 @@ func (p *Progress) Reuse(name string, n int64) {
 // Finish implements progress.Reporter.
 func (p *Progress) Finish(name string, reused bool) {
 	if p.live() {
-		p.view.finished(p.state.finish(name, reused), reused)
+		it := p.state.finish(name, reused)
+		p.view.finished(it, reused || it.size > 0 && it.old() == it.size)
 	}
 }
 

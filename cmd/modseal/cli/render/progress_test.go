@@ -104,6 +104,16 @@ stopped after 30s: 0 of 1 file done, 3.0 of 10.0 GB
 reused  a  2.0 GB
 total   1 file, 2.0 GB; all of it reused
 `},
+		{"all of it kept by an earlier run", func(_ *clock, p *Progress) {
+			p.Plan(1, 2*gb)
+			p.Start("a", 2*gb)
+			p.Reuse("a", 2*gb)
+			p.Finish("a", false)
+			p.Close(nil)
+		}, `
+reused  a  2.0 GB
+total   1 file, 2.0 GB; all of it reused
+`},
 		{"waiting, once in a while", func(c *clock, p *Progress) {
 			p.Start("a", 2*gb)
 			for range 5 {
