@@ -170,7 +170,7 @@ func hints(err error) []string {
 		if !interrupted.moves {
 			return nil
 		}
-		return []string{"run the same command again: what is there already is not moved again"}
+		return []string{"run the same command again: it goes on from what was kept"}
 	case as[*certsd.Error](err):
 		return []string{"mend the file, or leave mirrors out with --hosts-dir none"}
 	case errors.As(err, &noScope):
@@ -198,7 +198,7 @@ func hints(err error) []string {
 	case errors.Is(err, source.ErrChanged):
 		return []string{"run it again when nothing writes to the directory any more"}
 	case errors.Is(err, syscall.ENOSPC), as[*materialize.DiskFullError](err):
-		return []string{"free some space and run it again: what is there already is not moved again"}
+		return []string{"free some space and run it again: it goes on from what was kept"}
 	case as[*transfer.SpoolError](err):
 		return []string{"name a directory that can be written with --spool-dir"}
 	case errors.Is(err, materialize.ErrForeignFile):
