@@ -12,9 +12,12 @@
 //   - after a power loss, the spans that were on disk before the journal was;
 //   - after a kill, as long as the machine was not started again, everything that
 //     was written, for it is in the page cache;
-//   - the saved state of the hash, while the file system says that the data file
-//     is exactly as it was when the state was saved. Otherwise what is there is
-//     hashed again while the rest is being fetched.
+//   - the saved state of the hash, which no digest proves: as long as the machine
+//     was not started again, while the file system says that the data file is
+//     exactly as it was when the state was saved, and only of files that nobody
+//     else may write to. Otherwise what is there is hashed again while the rest is
+//     being fetched.
 //
-// A journal that cannot be read, or is about something else, means to start over.
+// A journal that cannot be read, or is about something else, means to start over,
+// and so does a data file of another user, who could write to it at any time.
 package partial

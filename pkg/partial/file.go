@@ -130,7 +130,7 @@ func (f *File) startOver() (err error) {
 
 // remove takes the data file and the journal away, whatever they are.
 func (f *File) remove() error {
-	for _, name := range []string{f.name + journalSuffix, f.name + journalSuffix + ".new", f.name} {
+	for _, name := range []string{f.name + journalSuffix, f.name + journalSuffix + newSuffix, f.name} {
 		if _, err := f.root.Lstat(name); errors.Is(err, fs.ErrNotExist) {
 			continue
 		}

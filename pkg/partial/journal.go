@@ -22,6 +22,9 @@ import (
 // journalSuffix is what the name of a journal has more than that of its data.
 const journalSuffix = ".journal"
 
+// newSuffix is what the name of a journal has more until all of it is there.
+const newSuffix = ".new"
+
 // journalVersion is raised when the journal changes its meaning; another version
 // is ignored, like any journal that is not understood.
 const journalVersion = 1
@@ -41,7 +44,9 @@ type journal struct {
 	// Written may have been in the page cache only.
 	Written spans `json:"written,omitempty"`
 	// Front is how many bytes from the beginning State is the hash of, while the
-	// data file is as ID says.
+	// data file is as ID says, on the same boot: it is the one thing here that no
+	// digest proves, and who makes up a whole file system for others to mount
+	// cannot know that.
 	Front int64      `json:"front,omitempty"`
 	State []byte     `json:"state,omitempty"`
 	ID    *fileid.ID `json:"id,omitempty"`
@@ -72,7 +77,8 @@ func parseJournal(raw []byte, desc ocispec.Descriptor, boot string) *journal {
 		return nil
 	}
 	j.believed = slices.Clone(j.Durable)
-	if boot != "" && j.Boot == boot {
+	sameBoot := boot != "" && j.Boot == boot
+	if sameBoot {
 		for _, s := range j.Written {
 			j.believed = j.believed.add(s)
 		}
@@ -87,11 +93,14 @@ func parseJournal(raw []byte, desc ocispec.Descriptor, boot string) *journal {
 			j.believed = j.believed.add(s)
 		}
 	}
-	if j.Front < 0 || j.Front > j.believed.end(0) || j.ID == nil || len(j.State) == 0 {
-		j.Front, j.State, j.ID = 0, nil, nil
+	if !sameBoot || j.Front < 0 || j.Front > j.believed.end(0) || j.ID == nil || len(j.State) == 0 {
+		j.forgetState()
 	}
 	return &j
 }
+
+// forgetState has the bytes hashed again.
+func (j *journal) forgetState() { j.Front, j.State, j.ID = 0, nil, nil }
 
 // formatLine is how a span is noted behind the first line.
 func formatLine(s Span) []byte {
@@ -108,9 +117,9 @@ func parseLine(line []byte, size int64) (Span, bool) {
 	return s, same && spans{s}.valid(size)
 }
 
-// readJournal reads the journal of the data file name in root. A missing one, one
-// that is too large, and what is no file, are nil.
-func readJournal(root *os.Root, name string, desc ocispec.Descriptor) *journal {
+// readJournal reads the journal of data, the file name in root. A missing one, one
+// that is too large or of another user, and what is no file, are nil.
+func readJournal(root *os.Root, name string, data fs.FileInfo, desc ocispec.Descriptor) *journal {
 	info, err := root.Lstat(name + journalSuffix)
 	if err != nil || !info.Mode().IsRegular() {
 		return nil
@@ -120,12 +129,24 @@ func readJournal(root *os.Root, name string, desc ocispec.Descriptor) *journal {
 		return nil
 	}
 	defer f.Close()
+	// Of what was opened: the name may have got another file.
+	if info, err = f.Stat(); err != nil || !info.Mode().IsRegular() || !sameOwner(info, data) {
+		return nil
+	}
 	raw, err := io.ReadAll(io.LimitReader(f, limits.PartialJournalBytes+1))
 	if err != nil || len(raw) > limits.PartialJournalBytes {
 		return nil
 	}
-	return parseJournal(raw, desc, bootID())
+	j := parseJournal(raw, desc, bootID())
+	if j != nil && (othersWrite(info) || othersWrite(data)) {
+		j.forgetState()
+	}
+	return j
 }
+
+// othersWrite reports whether others than the owner may write to a file, as all
+// may on file systems without modes.
+func othersWrite(info fs.FileInfo) bool { return info.Mode().Perm()&0o022 != 0 }
 
 // writeJournal puts j in the place of the journal of name, all of it or nothing,
 // and returns the file to add lines to.
@@ -134,7 +155,7 @@ func writeJournal(root *os.Root, name string, j *journal) (_ *os.File, err error
 	if err != nil {
 		return nil, err
 	}
-	temp := name + journalSuffix + ".new"
+	temp := name + journalSuffix + newSuffix
 	if err := root.Remove(temp); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}

@@ -183,10 +183,10 @@ func (k *keeper) last(f *File) error {
 // something to go on with.
 func (f *File) takeUp() bool {
 	info, err := f.root.Lstat(f.name)
-	if err != nil || !info.Mode().IsRegular() || info.Size() != f.desc.Size || isLinked(info) {
+	if err != nil || !info.Mode().IsRegular() || info.Size() != f.desc.Size || isLinked(info) || !isOwn(f.root, f.name, info) {
 		return false
 	}
-	j := readJournal(f.root, f.name, f.desc)
+	j := readJournal(f.root, f.name, info, f.desc)
 	if j == nil || len(j.believed) == 0 {
 		return false
 	}
@@ -220,7 +220,7 @@ func Kept(root *os.Root, name string, desc ocispec.Descriptor) int64 {
 	if err != nil || !info.Mode().IsRegular() || info.Size() != desc.Size {
 		return 0
 	}
-	j := readJournal(root, name, desc)
+	j := readJournal(root, name, info, desc)
 	if j == nil {
 		return 0
 	}

@@ -130,7 +130,7 @@ func (f *File) settle(to string) (Whole, error) {
 // removeJournal removes what no process needs any more.
 func (f *File) removeJournal() {
 	_ = f.root.Remove(f.name + journalSuffix)
-	_ = f.root.Remove(f.name + journalSuffix + ".new")
+	_ = f.root.Remove(f.name + journalSuffix + newSuffix)
 }
 
 func (f *File) label() string {

@@ -1,8 +1,0 @@
-//go:build !unix
-
-package partial
-
-import "io/fs"
-
-// isLinked cannot be known cheaply here.
-func isLinked(fs.FileInfo) bool { return false }

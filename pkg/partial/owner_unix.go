@@ -1,0 +1,44 @@
+//go:build unix
+
+package partial
+
+import (
+	"io/fs"
+	"os"
+	"syscall"
+)
+
+// isLinked reports whether a file has another name, whose file would change with
+// it.
+func isLinked(info fs.FileInfo) bool {
+	st, ok := info.Sys().(*syscall.Stat_t)
+	return ok && st.Nlink > 1
+}
+
+// sameOwner reports whether two files belong to one user.
+func sameOwner(a, b fs.FileInfo) bool {
+	x, ok := a.Sys().(*syscall.Stat_t)
+	y, also := b.Sys().(*syscall.Stat_t)
+	return ok && also && x.Uid == y.Uid
+}
+
+// isOwn reports whether a file belongs to who would own one that this process
+// makes in root now, which is not always its user: servers of network file systems
+// put another in the place of root.
+func isOwn(root *os.Root, name string, info fs.FileInfo) bool {
+	if st, ok := info.Sys().(*syscall.Stat_t); ok && int(st.Uid) == os.Geteuid() {
+		return true
+	}
+	probe := name + journalSuffix + newSuffix
+	_ = root.Remove(probe)
+	f, err := root.OpenFile(probe, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return false
+	}
+	defer func() {
+		_ = f.Close()
+		_ = root.Remove(probe)
+	}()
+	mine, err := f.Stat()
+	return err == nil && sameOwner(mine, info)
+}
