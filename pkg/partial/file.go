@@ -68,7 +68,8 @@ type File struct {
 	hashed  int64     // up to here it is done
 	sum     hash.Hash // only of the goroutine that follows
 	stopped bool
-	failed  error // of the disk, while hashing
+	failed  error // of the disk
+	lost    bool  // the disk did not take what was written
 	bad     bool  // the digest was wrong
 	whole   bool  // it was right
 	gone    bool  // what was written is given up, for now or for good
@@ -142,7 +143,7 @@ func (f *File) remove() error {
 }
 
 func (f *File) run() {
-	f.stopped, f.failed, f.bad = false, nil, false
+	f.stopped, f.failed, f.lost, f.bad = false, nil, false, false
 	f.running.Go(f.follow)
 	if f.desc.Size >= keepFrom {
 		f.keeper.begin(f)
@@ -297,6 +298,16 @@ func (f *File) noteHeld(s Span) bool {
 	return f.keeper.note(s)
 }
 
+// lose says that what was written did not get to the disk. It ends the file: a
+// kernel says so once, and from then on takes what it has in memory for what is on
+// the disk, so that no later sync fails.
+func (f *File) lose(err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.failed, f.lost, f.stopped = err, true, true
+	f.changed.Broadcast()
+}
+
 // giveUp tells those who follow that nothing more comes.
 func (f *File) giveUp() {
 	f.mu.Lock()
@@ -321,12 +332,12 @@ func (f *File) Reset() error {
 }
 
 // Suspend keeps what is there for a later Open, of any process, and closes the
-// file. Of a file whose digest was wrong nothing is kept, nor of one that has no
-// byte.
+// file. Of a file whose digest was wrong nothing is kept, nor of one that the disk
+// did not take or that has no byte.
 func (f *File) Suspend() error {
 	f.giveUp()
 	f.halt()
-	if f.bad || f.written.total() == 0 {
+	if f.bad || f.lost || f.written.total() == 0 {
 		return f.discard()
 	}
 	defer f.lock.Release()

@@ -49,10 +49,10 @@ func (f *File) follow() {
 			buffers.Put(c.buf)
 		}
 		f.mu.Lock()
-		if f.failed = err; err == nil {
+		if err == nil {
 			f.hashed += int64(c.n)
 		} else {
-			f.stopped = true
+			f.failed, f.stopped = err, true
 		}
 		f.changed.Broadcast()
 		f.mu.Unlock()

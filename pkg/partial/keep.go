@@ -3,6 +3,7 @@ package partial
 import (
 	"encoding"
 	"errors"
+	"fmt"
 	"os"
 	"path"
 	"slices"
@@ -28,7 +29,8 @@ const (
 )
 
 // keeper writes the journal of a file beside the transfer. That something cannot
-// be kept is no reason to fail: without a journal the next process starts over.
+// be kept is no reason to fail: without a journal the next process starts over. A
+// disk that does not take the bytes is one.
 type keeper struct {
 	quit chan struct{} // nil when nothing is kept before the end
 	done sync.WaitGroup
@@ -126,7 +128,14 @@ func (k *keeper) sync(f *File) {
 		k.dirty, k.synced = 0, time.Now()
 	}
 	f.mu.Unlock()
-	if !due || syncData(f.data) != nil || syncDir(f.root, path.Dir(f.name)) != nil {
+	if !due {
+		return
+	}
+	if err := syncData(f.data); err != nil {
+		f.lose(fmt.Errorf("%s: what was written did not get to the disk: %w", f.label(), err))
+		return
+	}
+	if syncDir(f.root, path.Dir(f.name)) != nil {
 		return
 	}
 	k.mu.Lock()

@@ -83,10 +83,14 @@ func (f *File) Finish(ctx context.Context, to string) (Whole, error) {
 	synced := f.desc.Size >= SyncAtOnce || !f.o.SyncLater
 	if synced {
 		if err := f.data.Sync(); err != nil {
+			f.lose(err)
 			return Whole{}, err
 		}
 	}
 	f.halt()
+	if f.failed != nil { // the keeper was told, and so nobody else
+		return Whole{}, f.failed
+	}
 	w, err := f.settle(to)
 	if err != nil {
 		return Whole{}, err
