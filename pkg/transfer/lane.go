@@ -192,6 +192,10 @@ func (l *lane) pull() (http.Header, error) {
 	d := l.d
 	d.mu.Lock()
 	start, end, seg := l.pos, l.end, l.seg
+	if start >= end {
+		d.mu.Unlock()
+		return nil, nil // another connection took it back just now
+	}
 	whole := start == 0 && end == d.desc.Size
 	ranged := d.ranges != refused && (!whole || l.extra)
 	d.mu.Unlock()
