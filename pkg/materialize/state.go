@@ -3,7 +3,6 @@ package materialize
 import (
 	"encoding/json"
 	"errors"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -13,6 +12,7 @@ import (
 	"github.com/modseal/modseal/artifacttypes"
 	"github.com/modseal/modseal/pkg/fileid"
 	"github.com/modseal/modseal/pkg/internal/limits"
+	"github.com/modseal/modseal/pkg/internal/statefile"
 )
 
 // recordVersion is raised when the record changes its meaning; another version
@@ -49,13 +49,10 @@ func readRecord(name, dir string) *record {
 	if name == "" {
 		return none
 	}
-	f, err := os.Open(name)
+	// A file that looks as the record says is not read: so nobody else may have
+	// written it.
+	raw, err := statefile.Read(name, limits.StateBytes)
 	if err != nil {
-		return none
-	}
-	defer f.Close()
-	raw, err := io.ReadAll(io.LimitReader(f, limits.StateBytes+1))
-	if err != nil || len(raw) > limits.StateBytes {
 		return none
 	}
 	var r record
@@ -101,7 +98,7 @@ func (j *job) saveRecord() error {
 }
 
 // replaceFile writes a file as a whole, so that a crash leaves the old or the
-// new one, unless it holds the same already.
+// new one.
 func replaceFile(name string, raw []byte) (err error) {
 	dir := filepath.Dir(name)
 	if err := os.MkdirAll(dir, 0o755); err != nil {

