@@ -29,7 +29,10 @@ import (
 // after a failure it holds the layers that were verified.
 const StagingName = ".modseal-partial"
 
-const stagingLock = "lock"
+const (
+	stagingLock  = "lock"
+	stagingProbe = "owner" // a file that shows whose files are made here
+)
 
 // keptLayer is the name of a layer that is complete and was compared with its
 // digest, which it is again before it is used by another call; or with a suffix,
@@ -62,8 +65,35 @@ func openStaging(ctx context.Context, root *os.Root, dir string, fresh bool) (*s
 			return nil, err
 		}
 	}
+	if err := s.checkOwner(); err != nil {
+		_ = s.lock.Unlock()
+		return nil, err
+	}
 	s.clean(fresh)
 	return s, nil
+}
+
+// checkOwner refuses a directory of another user, who could put other files in the
+// place of those that were compared with their digests.
+func (s *staging) checkOwner() error {
+	info, err := s.root.Lstat(StagingName)
+	if err != nil {
+		return err
+	}
+	probe := path.Join(StagingName, stagingProbe)
+	_ = s.root.RemoveAll(probe) // of a killed call
+	f, err := s.root.OpenFile(probe, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	mine, err := f.Stat()
+	if err := errors.Join(err, f.Close(), s.root.Remove(probe)); err != nil {
+		return err
+	}
+	if !fileid.SameOwner(info, mine) {
+		return fmt.Errorf("%w: %s belongs to another user; remove it", ErrUnsafeDestination, filepath.Join(s.dir, StagingName))
+	}
+	return nil
 }
 
 var errStagingGone = errors.New("another call removed its staging directory")

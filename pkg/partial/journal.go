@@ -130,7 +130,7 @@ func readJournal(root *os.Root, name string, data fs.FileInfo, desc ocispec.Desc
 	}
 	defer f.Close()
 	// Of what was opened: the name may have got another file.
-	if info, err = f.Stat(); err != nil || !info.Mode().IsRegular() || !sameOwner(info, data) {
+	if info, err = f.Stat(); err != nil || !info.Mode().IsRegular() || !fileid.SameOwner(info, data) {
 		return nil
 	}
 	raw, err := io.ReadAll(io.LimitReader(f, limits.PartialJournalBytes+1))

@@ -10,8 +10,6 @@ import (
 // isLinked cannot be known cheaply here.
 func isLinked(fs.FileInfo) bool { return false }
 
-// sameOwner and isOwn cannot either; no state of a hash is believed here, since
-// file identities are not.
-func sameOwner(_, _ fs.FileInfo) bool { return true }
-
+// isOwn cannot either; no state of a hash is believed here, since file identities
+// are not.
 func isOwn(*os.Root, string, fs.FileInfo) bool { return true }

@@ -6,6 +6,8 @@ import (
 	"io/fs"
 	"os"
 	"syscall"
+
+	"github.com/modseal/modseal/pkg/fileid"
 )
 
 // isLinked reports whether a file has another name, whose file would change with
@@ -13,13 +15,6 @@ import (
 func isLinked(info fs.FileInfo) bool {
 	st, ok := info.Sys().(*syscall.Stat_t)
 	return ok && st.Nlink > 1
-}
-
-// sameOwner reports whether two files belong to one user.
-func sameOwner(a, b fs.FileInfo) bool {
-	x, ok := a.Sys().(*syscall.Stat_t)
-	y, also := b.Sys().(*syscall.Stat_t)
-	return ok && also && x.Uid == y.Uid
 }
 
 // isOwn reports whether a file belongs to who would own one that this process
@@ -40,5 +35,5 @@ func isOwn(root *os.Root, name string, info fs.FileInfo) bool {
 		_ = root.Remove(probe)
 	}()
 	mine, err := f.Stat()
-	return err == nil && sameOwner(mine, info)
+	return err == nil && fileid.SameOwner(mine, info)
 }

@@ -4,6 +4,7 @@ package materialize_test
 
 import (
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
@@ -47,6 +48,27 @@ func TestRecordsOfOthersAreIgnored(t *testing.T) {
 			wantOutcomes(t, r, every(c.want, "a.bin"))
 		})
 	}
+}
+
+// Whoever owns the staging directory can put other files in the place of those
+// that were compared with their digests, up to the moment of their renaming.
+func TestStagingDirectoryOfAnotherUser(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can give directories away")
+	}
+	m := newModel(t, raw("a.bin", "weights"))
+	dir := t.TempDir()
+	staging := filepath.Join(dir, materialize.StagingName)
+	if err := errors.Join(os.Mkdir(staging, 0o777), os.Chown(staging, 12345, -1)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := m.pull(t, dir, materialize.Options{}); !errors.Is(err, materialize.ErrUnsafeDestination) {
+		t.Errorf("%v", err)
+	}
+	if err := os.Chown(staging, 0, -1); err != nil {
+		t.Fatal(err)
+	}
+	wantOutcomes(t, m.mustPull(t, dir, materialize.Options{}), every(materialize.Written, "a.bin"))
 }
 
 // forgeRecord has the only entry of a record say of a file that it is as it was.
