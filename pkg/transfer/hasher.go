@@ -24,6 +24,7 @@ type hasher struct {
 	blob ingest.Blob
 	file *os.File
 	hash hash.Hash
+	told bool        // it began with a state from a journal
 	free atomic.Bool // it need not wait for the sending
 	n    atomic.Int64
 	stop context.CancelFunc
@@ -57,6 +58,7 @@ func startHasher(ctx context.Context, b ingest.Blob, file *os.File, state []byte
 	if state != nil && at > 0 && at <= b.Size {
 		if _, err := file.Seek(at, io.SeekStart); err == nil && h.hash.(encoding.BinaryUnmarshaler).UnmarshalBinary(state) == nil {
 			h.n.Store(at)
+			h.told = true
 		}
 	}
 	if h.n.Load() == 0 {

@@ -83,13 +83,12 @@ func (j *upload) adaptDigest(ctx context.Context, r *refusal) error {
 		if r.resumed {
 			return nil
 		}
+	case j.hasher != nil && j.hasher.told:
+		// What it was told is wrong, or what the registry has of an earlier request.
+		j.hasher.close()
+		j.hasher, j.desc.Digest = nil, ""
+		return j.hashNow(ctx)
 	case r.resumed:
-		// The hash may have begun with a state from elsewhere.
-		if j.hasher != nil {
-			j.hasher.close()
-			j.hasher, j.desc.Digest = nil, ""
-			return j.hashNow(ctx)
-		}
 		return nil
 	case j.streamed && !j.noStream:
 		j.noStream = true // it may have dropped bytes of a stream
