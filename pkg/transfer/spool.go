@@ -114,6 +114,12 @@ func (s *spool) blob(name string, desc ocispec.Descriptor, open func() (io.ReadC
 // sends it on while it still comes: that is faster when nothing else is moved
 // meanwhile, and costs more of the processor.
 func (m *mover) relay(ctx context.Context, name string, desc ocispec.Descriptor, ahead bool) (Outcome, error) {
+	// First of all: another process may be bringing the blob to the same place.
+	lock, err := partial.Acquire(ctx, m.spool.root, spoolName(desc.Digest))
+	if err != nil {
+		return "", err
+	}
+	defer lock.Release()
 	if outcome, err := m.uploader.locate(ctx, name, desc, m.from); outcome != "" || err != nil {
 		return outcome, err
 	}
@@ -126,11 +132,6 @@ func (m *mover) relay(ctx context.Context, name string, desc ocispec.Descriptor,
 		return "", err
 	}
 	defer release()
-	lock, err := partial.Acquire(ctx, m.spool.root, spoolName(desc.Digest))
-	if err != nil {
-		return "", err
-	}
-	defer lock.Release()
 	m.progress.twice(name)
 	whole, sent, err := m.bring(ctx, name, desc, ahead)
 	if err != nil {

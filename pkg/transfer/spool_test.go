@@ -315,3 +315,24 @@ func TestSpoolOfTwo(t *testing.T) {
 	s.dst = other
 	s.check(t)
 }
+
+// Of two copies to one place, one brings each blob, and the other finds it there.
+func TestSpoolOfTwoToOnePlace(t *testing.T) {
+	s := newSpooled(t, 3, remote.Options{})
+	done := make(chan error, 2)
+	for range 2 {
+		go func() {
+			_, err := s.copy(t.Context(), nil)
+			done <- err
+		}()
+	}
+	for range 2 {
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}
+	if got, want := s.requested(t), int64(len(s.layers)*spooledSize); got != want {
+		t.Errorf("%d bytes of layers were fetched, and all of them are %d", got, want)
+	}
+	s.check(t)
+}
