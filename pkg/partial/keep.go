@@ -220,6 +220,8 @@ func (f *File) takeUp() bool {
 			f.sum.Reset()
 		}
 	}
+	// Now that it was looked at: it is in use, and not old any more.
+	_ = f.root.Chtimes(f.name, time.Time{}, time.Now())
 	return true
 }
 

@@ -60,6 +60,9 @@ func (l *Lock) tryAcquire(ctx context.Context) (bool, error) {
 	if err == nil {
 		var named fs.FileInfo
 		if named, err = l.root.Lstat(l.name); err == nil && os.SameFile(held, named) {
+			// Whoever removes what is old must not take one that a killed process left
+			// and that is held again.
+			_ = l.root.Chtimes(l.name, time.Time{}, time.Now())
 			return true, nil
 		}
 	}

@@ -443,6 +443,34 @@ func TestLock(t *testing.T) {
 }
 
 // A reader's error is the reader's, and what came before it is kept.
+// What is gone on with is not old, however long ago it was left: who tidies up
+// goes by the times of files.
+func TestWhatIsInUseIsNotOld(t *testing.T) {
+	root := newRoot(t)
+	raw := randomBytes(1 << 20)
+	suspended(t, root, raw, 1<<19)
+	if err := root.WriteFile(name+".lock", nil, 0o600); err != nil { // of a killed process
+		t.Fatal(err)
+	}
+	old := time.Now().Add(-30 * 24 * time.Hour)
+	for _, n := range []string{name, name + ".lock"} {
+		if err := root.Chtimes(n, old, old); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f := open(t, root, describe(raw), partial.Options{})
+	if f.Taken() == 0 {
+		t.Error("nothing is taken up")
+	}
+	for _, n := range []string{name, name + ".lock"} {
+		if info, err := root.Stat(n); err != nil || time.Since(info.ModTime()) > time.Hour {
+			t.Errorf("%s: %v, %v", n, info, err)
+		}
+	}
+	fill(t, f, raw, 1<<20)
+	finish(t, root, f, raw)
+}
+
 func TestReaderFails(t *testing.T) {
 	raw := randomBytes(1 << 20)
 	root := newRoot(t)
