@@ -14,6 +14,10 @@ import (
 
 // Bounds on a manifest.
 const (
+	// MaxBlobBytes bounds the size that a descriptor may name, 64 TiB: more than a
+	// registry takes, and so little that the sizes of all files of a model add up to
+	// a number, and so do the times that are counted from them.
+	MaxBlobBytes = 1 << 46
 	// MaxManifestBytes bounds a manifest that is read: registries cap them at
 	// 4 MiB (distribution v3, zot v2.1), so a larger one is an attack or a
 	// mistake.
@@ -138,6 +142,9 @@ func ValidateDescriptor(d ocispec.Descriptor) error {
 	}
 	if d.Size < 0 {
 		return fmt.Errorf("%s: negative size %d", d.Digest, d.Size)
+	}
+	if d.Size > MaxBlobBytes {
+		return fmt.Errorf("%s: size %d is more than %d bytes, which no blob has", d.Digest, d.Size, int64(MaxBlobBytes))
 	}
 	return nil
 }

@@ -129,8 +129,8 @@ func (g *governor) none() {
 	}
 }
 
-// over reports whether there are more connections than allowed, and takes note
-// that the caller closes one.
+// over reports whether there are more connections than allowed: then who is done
+// with a part ends, and calls drop.
 func (g *governor) over() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
