@@ -21,7 +21,7 @@ import (
 // before anything is asked for or counted.
 func TestImpossibleSizes(t *testing.T) {
 	asked := false
-	reg := newRegistry(t, config.Config{}, func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+	reg := newRegistry(t, config.Config{}, func(w http.ResponseWriter, _ *http.Request, _ http.Handler) {
 		asked = true
 		w.Header().Set("Content-Length", "3")
 		_, _ = io.WriteString(w, "abc")
