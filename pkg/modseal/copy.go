@@ -35,6 +35,7 @@ type CopyResult struct {
 	Mounted     int                 `json:"mounted"`   // blobs that the registry had elsewhere
 	Referrers   int                 `json:"referrers"` // signatures, attestations and others
 	Items       []transfer.CopyItem `json:"items"`
+	transfer.CopyTraffic
 	Warnings    []string            `json:"warnings,omitempty"`
 }
 
@@ -106,7 +107,7 @@ func (c *Client) Copy(ctx context.Context, src, dst string, o CopyOptions) (*Cop
 			return nil, fmt.Errorf("%s: tag: %w", t, err)
 		}
 	}
-	res := &CopyResult{Source: from.String(), Destination: t.String(), Digest: desc.Digest.String(), Warnings: moved.Warnings}
+	res := &CopyResult{Source: from.String(), Destination: t.String(), Digest: desc.Digest.String(), CopyTraffic: moved.CopyTraffic, Warnings: moved.Warnings}
 	res.count(moved.Items)
 	return res, nil
 }

@@ -138,9 +138,12 @@ func (c *Client) pack(ctx context.Context, tree *source.Tree, l *location, overr
 	}
 	packed, err := pack.Pack(ctx, tree, into, po)
 	// Also when ctx is over: what was hashed is true.
-	_ = cache.Flush(context.WithoutCancel(ctx)) // a cache that cannot be written remembers nothing
+	flushErr := cache.Flush(context.WithoutCancel(ctx))
 	if err != nil {
 		return nil, Moved{}, err
+	}
+	if flushErr != nil {
+		packed.Warnings = append(packed.Warnings, fmt.Sprintf("what was read is not remembered, so the next push reads every file again, and goes on with nothing when it is interrupted: %v", flushErr))
 	}
 	moved := Moved{Unread: packed.Unread}
 	if uploader, ok := into.(*transfer.Uploader); ok {

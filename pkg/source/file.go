@@ -73,6 +73,9 @@ func (f *File) Unchanged() error {
 	}
 	defer root.Close()
 	now, err := root.Stat(f.from.name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%q: %w: it is gone", f.Path, ErrChanged)
+	}
 	if err != nil {
 		return fmt.Errorf("%q: %w: %w", f.Path, ErrChanged, err)
 	}

@@ -82,10 +82,20 @@ type CopyItem struct {
 	Subject digest.Digest `json:"subject,omitempty"`
 }
 
+// CopyTraffic says what a copy moved, in bytes of blobs.
+type CopyTraffic struct {
+	Fetched int64 `json:"fetched"` // came from the source
+	Sent    int64 `json:"sent"`    // went to a registry
+	// Kept is what need not be fetched, or sent, since an earlier copy that was
+	// interrupted did.
+	Kept int64 `json:"kept"`
+}
+
 // CopyResult says what a copy did, in the order in which it was begun.
 type CopyResult struct {
 	Root  digest.Digest `json:"root"`
 	Items []CopyItem    `json:"items"`
+	CopyTraffic
 	// Warnings say what was not done as it should be, and did no harm.
 	Warnings []string `json:"warnings,omitempty"`
 }
@@ -133,6 +143,7 @@ func Copy(ctx context.Context, src Source, dst Target, root ocispec.Descriptor, 
 	if err != nil {
 		return nil, err
 	}
+	c.result.CopyTraffic = c.mover.traffic()
 	if !exists {
 		return nil, fmt.Errorf("%s was copied, but is not at its destination: %w", root.Digest, errdef.ErrNotFound)
 	}
@@ -312,10 +323,14 @@ func (c *copier) add(kind Kind, desc ocispec.Descriptor, outcome Outcome, subjec
 	})
 }
 
+// warn takes note of the first of the things that did not go as they should: the
+// others are the same.
 func (c *copier) warn(err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.result.Warnings = append(c.result.Warnings, err.Error())
+	if len(c.result.Warnings) == 0 {
+		c.result.Warnings = []string{err.Error()}
+	}
 }
 
 func hasDigest(list []ocispec.Descriptor, d digest.Digest) bool {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"os"
+	"sync/atomic"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
@@ -27,6 +28,8 @@ type mover struct {
 	from     string        // repository of the same registry to mount blobs from
 	progress *relayed
 	warn     func(error)
+
+	fetched, kept atomic.Int64 // bytes
 }
 
 func newMover(src Source, dst Target, o CopyOptions, warn func(error)) (*mover, error) {
@@ -56,6 +59,17 @@ func newMover(src Source, dst Target, o CopyOptions, warn func(error)) (*mover, 
 		return nil, &SpoolError{Dir: o.SpoolDir, Err: err}
 	}
 	return m, nil
+}
+
+// traffic returns what was moved so far.
+func (m *mover) traffic() CopyTraffic {
+	t := CopyTraffic{Fetched: m.fetched.Load(), Kept: m.kept.Load()}
+	if m.uploader != nil {
+		s := m.uploader.Stats()
+		t.Sent = s.Sent
+		t.Kept += s.Resumed
+	}
+	return t
 }
 
 func (m *mover) close() error {
@@ -116,7 +130,12 @@ func (m *mover) open(ctx context.Context, desc ocispec.Descriptor) (io.ReadClose
 	if err != nil {
 		return nil, err
 	}
-	return &verified{Reader: integrity.NewReader(rc, desc, "blob"), Closer: rc}, nil
+	src := readerFunc(func(p []byte) (int, error) {
+		n, err := rc.Read(p)
+		m.fetched.Add(int64(n))
+		return n, err
+	})
+	return &verified{Reader: integrity.NewReader(src, desc, "blob"), Closer: rc}, nil
 }
 
 // stream sends a blob to a registry as it comes from the source.
@@ -147,6 +166,7 @@ func (m *mover) keep(ctx context.Context, name string, desc ocispec.Descriptor) 
 	if m.fetcher != nil {
 		way.Rejected = func() bool { return m.fetcher.Reject(desc) }
 	}
+	m.kept.Add(p.Taken())
 	if err := p.Complete(ctx, way); err != nil {
 		return "", p.GiveUp(err)
 	}
@@ -154,7 +174,11 @@ func (m *mover) keep(ctx context.Context, name string, desc ocispec.Descriptor) 
 }
 
 // fill brings what is missing of a blob, the best way that the source has.
-func (m *mover) fill(ctx context.Context, f *partial.File, desc ocispec.Descriptor, moved func(int64)) error {
+func (m *mover) fill(ctx context.Context, f *partial.File, desc ocispec.Descriptor, told func(int64)) error {
+	moved := func(n int64) {
+		m.fetched.Add(n)
+		told(n)
+	}
 	if m.fetcher != nil {
 		return m.fetcher.Download(ctx, desc, f, moved)
 	}

@@ -156,9 +156,11 @@ func (m *mover) bring(ctx context.Context, name string, desc ocispec.Descriptor,
 	// An earlier process may have got as far as this, and not farther.
 	if whole, err = partial.Check(ctx, m.spool.root, to, desc, 0o600); err == nil {
 		m.progress.Reuse(name, desc.Size)
+		m.kept.Add(desc.Size)
 		return whole, false, f.Discard()
 	}
 	_ = m.spool.root.Remove(to)
+	m.kept.Add(f.Taken())
 	var wait func(error) bool
 	if ahead {
 		if wait, err = m.follow(ctx, f, name, desc); err != nil {
@@ -167,7 +169,7 @@ func (m *mover) bring(ctx context.Context, name string, desc ocispec.Descriptor,
 	}
 	err = f.Complete(ctx, partial.Way{
 		Name: name, Progress: m.progress,
-		Bring:    func(ctx context.Context, moved func(int64)) error { return m.fetcher.Download(ctx, desc, f, moved) },
+		Bring:    func(ctx context.Context, moved func(int64)) error { return m.fill(ctx, f, desc, moved) },
 		Rejected: func() bool { return m.fetcher.Reject(desc) },
 		Finish: func(ctx context.Context) (err error) {
 			whole, err = f.Finish(ctx, to)

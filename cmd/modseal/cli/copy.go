@@ -77,8 +77,20 @@ func (a *app) runCopy(ctx context.Context, src, dst string, f *copyFlags) error 
 		fields.Add("copied", res.Source)
 		fields.Add("to", res.Destination)
 		fields.Add("digest", res.Digest)
-		fields.Add("moved", fmt.Sprintf("%s, %s (%d mounted, %d there before)", render.Count(res.Blobs, "blob"), render.Bytes(res.Bytes), res.Mounted, res.Existed))
+		fields.Add("blobs", fmt.Sprintf("%d copied, %s; %d mounted, %d there before", res.Blobs, render.Bytes(res.Bytes), res.Mounted, res.Existed))
+		fields.Add("moved", trafficText(res.CopyTraffic))
 		fields.Add("referrers", fmt.Sprint(res.Referrers))
 		fields.Flush()
 	})
+}
+
+func trafficText(t transfer.CopyTraffic) string {
+	text := "fetched " + render.Bytes(t.Fetched)
+	if t.Sent > 0 {
+		text += ", sent " + render.Bytes(t.Sent)
+	}
+	if t.Kept > 0 {
+		text += ", " + render.Bytes(t.Kept) + " kept from an interrupted copy"
+	}
+	return text
 }

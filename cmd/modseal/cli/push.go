@@ -152,5 +152,5 @@ func addSignatures(f *render.Fields, signatures []modseal.Signature) {
 }
 
 func addConcurrency(cmd *cobra.Command, n *int) {
-	cmd.Flags().IntVar(n, "concurrency", 0, "how many layers move at once (default 4)")
+	cmd.Flags().IntVar(n, "concurrency", 0, "how many layers move at once, 8 at most (default 4)")
 }
