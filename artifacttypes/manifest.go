@@ -29,6 +29,10 @@ const (
 	MaxLayers = 20_000
 )
 
+// The sizes of all layers of a model add up without an overflow, or this does not
+// compile.
+const _ int64 = MaxLayers * MaxBlobBytes
+
 // ErrNotAModel is wrapped when a manifest is well formed but no model.
 var ErrNotAModel = errors.New("not a model artifact")
 
@@ -83,7 +87,6 @@ func ParseManifest(raw []byte) (*Model, error) {
 	}
 	model := &Model{Manifest: *m, Layers: make([]Layer, 0, len(m.Layers))}
 	paths := NewPathSet()
-	var total int64
 	for i, d := range m.Layers {
 		layer, err := parseLayer(d)
 		if err != nil {
@@ -93,9 +96,6 @@ func ParseManifest(raw []byte) (*Model, error) {
 			if err := paths.Add(layer.Path); err != nil {
 				return nil, fmt.Errorf("layer %d: %w", i, err)
 			}
-		}
-		if total += d.Size; total < 0 {
-			return nil, fmt.Errorf("%w: the sizes of its layers overflow", ErrInvalidManifest)
 		}
 		model.Layers = append(model.Layers, layer)
 	}

@@ -14,6 +14,7 @@ import (
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/modseal/modseal/artifacttypes"
 	"github.com/modseal/modseal/pkg/internal/integrity"
 	"github.com/modseal/modseal/pkg/materialize"
 )
@@ -149,14 +150,14 @@ func TestDiskTooSmall(t *testing.T) {
 	huge := raw("huge.bin", "x")
 	huge.desc.Annotations = map[string]string{"org.cncf.model.filepath": "huge.bin"}
 	m := storeModel(t, huge)
-	// The manifest announces more than any disk has.
-	m.manifest = []byte(strings.Replace(string(m.manifest), `","size":1,"annotations"`, `","size":4611686018427387904,"annotations"`, 1))
+	// The manifest announces as much as a blob can have, and so more than the disk.
+	m.manifest = []byte(strings.Replace(string(m.manifest), `","size":1,"annotations"`, `","size":70368744177664,"annotations"`, 1))
 	m.desc.Digest, m.desc.Size = m.desc.Digest.Algorithm().FromBytes(m.manifest), int64(len(m.manifest))
 	m.verified = verified(t, m)
 	dir := t.TempDir()
 	_, err := m.pull(t, dir, materialize.Options{})
 	var full *materialize.DiskFullError
-	if !errors.As(err, &full) || full.Need != 1<<62 || full.Free <= 0 {
+	if !errors.As(err, &full) || full.Need != artifacttypes.MaxBlobBytes || full.Free <= 0 {
 		t.Fatalf("%v", err)
 	}
 	if m.source.count() != 0 {
