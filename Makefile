@@ -9,6 +9,10 @@ TOOLS    := $(BIN)/tools
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 LDFLAGS  := -s -w -X github.com/modseal/modseal/cmd/modseal/cli.version=$(VERSION)
 FUZZTIME ?= 10s
+
+# The tests of transfers wait more than they compute: more packages at once than
+# there are processors.
+WAITING := -p 4
 SOAK     ?= 200
 
 GOLANGCI_LINT := $(TOOLS)/golangci-lint-$(GOLANGCI_LINT_VERSION)
@@ -39,16 +43,16 @@ demo: build ## Push, verify and pull a signed model on the embedded registry, th
 
 .PHONY: test
 test: ## Run the tests; scripts that need an absent tool or registry are skipped by name
-	$(GO) test ./...
-	cd e2e && $(GO) test -timeout 20m ./...
+	$(GO) test $(WAITING) ./...
+	cd e2e && $(GO) test -timeout 20m -parallel 4 ./...
 
 .PHONY: race
 race: ## Run the tests with the race detector
-	$(GO) test -race ./...
+	$(GO) test -race $(WAITING) ./...
 
 .PHONY: e2e
 e2e: ## Run the scripts of e2e/testdata (MODSEAL_E2E_REQUIRE_ALL=1: none may be skipped)
-	cd e2e && $(GO) test -count=1 -timeout 20m ./...
+	cd e2e && $(GO) test -count=1 -timeout 20m -parallel 4 ./...
 
 .PHONY: soak
 soak: ## Push and pull SOAK (200) models through registries that misbehave, killing each process at random
