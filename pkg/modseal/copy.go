@@ -36,7 +36,7 @@ type CopyResult struct {
 	Referrers   int                 `json:"referrers"` // signatures, attestations and others
 	Items       []transfer.CopyItem `json:"items"`
 	transfer.CopyTraffic
-	Warnings    []string            `json:"warnings,omitempty"`
+	Warnings []string `json:"warnings,omitempty"`
 }
 
 func (r *CopyResult) count(items []transfer.CopyItem) {
