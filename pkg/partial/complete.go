@@ -25,7 +25,7 @@ type Way struct {
 
 // Complete brings f to its end. Bytes that are not the blob are brought again as
 // often as there is another way; what an earlier process left may have been
-// tampered with, which shows only then, and is brought again first. With an error f is still open; see
+// tampered with, which shows only then. With an error f is still open; see
 // [File.Finish].
 func (f *File) Complete(ctx context.Context, w Way) error {
 	report := progress.OrNone(w.Progress)
@@ -47,10 +47,8 @@ func (f *File) Complete(ctx context.Context, w Way) error {
 		if !errors.As(err, &bad) {
 			return err
 		}
-		// What an earlier process left may be what is wrong: nobody who brought the
-		// rest is to blame before all of it came now.
-		again := taken > 0 || w.Rejected != nil && w.Rejected()
-		if !again {
+		again := w.Rejected != nil && w.Rejected()
+		if !again && taken == 0 {
 			return err
 		}
 		report.Advance(w.Name, -taken-came.Load())
