@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path"
 	"path/filepath"
+	"runtime/debug"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -40,6 +41,9 @@ func (o *SignOptions) load() error {
 		return fmt.Errorf("signing key: %w", err)
 	}
 	o.signer, err = sign.Load(o.Key, pem, o.Password)
+	// The password of a key is stretched in 64 MiB of memory (scrypt), which is
+	// given back before the work begins that needs memory too.
+	debug.FreeOSMemory()
 	return err
 }
 
