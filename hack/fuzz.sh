@@ -4,6 +4,19 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 time=${FUZZTIME:-10s}
+# run runs one target. Go's fuzzer sometimes reports its own deadline as a failure
+# when an execution is slow; without an input that failed, nothing did.
+run() {
+	local output status=0
+	output=$(go test -run '^$' -fuzz "^$2\$" -fuzztime "$time" "$1" </dev/null 2>&1) || status=$?
+	printf '%s\n' "$output"
+	if [ "$status" -ne 0 ] && grep -q '^ *context deadline exceeded$' <<<"$output" && ! grep -q 'Failing input' <<<"$output"; then
+		echo "fuzz: $2 ended at its deadline; no input failed"
+		return 0
+	fi
+	return "$status"
+}
+
 count=0
 # Only packages that have a target are built; the names come from the test
 # binary itself, so that none is forgotten.
@@ -11,7 +24,7 @@ while read -r file; do
 	package="./$(dirname "$file")"
 	for target in $(go test -run '^$' -list '^Fuzz' "$package" | grep '^Fuzz'); do
 		echo "fuzz: $package $target for $time"
-		go test -run '^$' -fuzz "^$target\$" -fuzztime "$time" "$package" </dev/null
+		run "$package" "$target"
 		count=$((count + 1))
 	done
 done < <(grep -rl --include='*_test.go' --exclude-dir=e2e --exclude-dir=bin '^func Fuzz' . |
