@@ -55,7 +55,7 @@ func signed(t *testing.T, files map[string]string, layers ...layer) *model {
 		evidence = append(evidence, verify.Evidence{Digest: digest.FromBytes(bundle), Bundle: bundle})
 	}
 	m.verified, err = verify.Verify(t.Context(), verify.Subject{Name: "oci:test", Descriptor: m.desc, Manifest: m.manifest}, evidence,
-		policy.FromKeys([]string{"test"}), verify.Trust{Keys: map[string]trust.Key{"test": signer.Public()}})
+		verify.Ruling{Rules: policy.FromKeys([]string{"test"}), Trust: verify.Trust{Keys: map[string]trust.Key{"test": signer.Public()}}})
 	if err != nil {
 		t.Fatal(err)
 	}

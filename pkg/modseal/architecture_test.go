@@ -36,7 +36,7 @@ var rows = []struct {
 	{1, []string{"pkg/partial", "pkg/digestcache"}},
 	{0, []string{
 		"artifacttypes", "pkg/modelfile", "pkg/ingest", "pkg/progress", "pkg/fileid",
-		"pkg/internal/limits", "pkg/internal/integrity", "pkg/internal/holes", "pkg/internal/yamlshape", "pkg/internal/clone", "pkg/internal/disk", "pkg/internal/statefile",
+		"pkg/internal/limits", "pkg/internal/integrity", "pkg/internal/holes", "pkg/internal/yamlshape", "pkg/internal/clone", "pkg/internal/disk", "pkg/internal/statefile", "pkg/internal/pin",
 	}},
 }
 
@@ -56,10 +56,15 @@ type rule struct {
 
 var importRules = []rule{
 	{
-		imports: []string{"oras.land/oras-go/v2", "github.com/olareg", "net/http", "$pkg/store", "$pkg/remote", "$pkg/referrer", "$pkg/transfer"},
+		imports: []string{"oras.land/oras-go/v2", "github.com/olareg", "$pkg/store", "$pkg/remote", "$pkg/referrer", "$pkg/transfer"},
 		denied:  cryptography,
-		why: "rule (a): packages that know cryptography know no registry, so that a verdict depends on bytes alone; " +
+		why: "rule (a): packages that know cryptography know no registry; " +
 			"the two meet in pkg/modseal, which hands over what it fetched",
+	},
+	{
+		imports: []string{"net/http", "net"},
+		denied:  []string{"pkg/statement", "pkg/policy", "pkg/verify"},
+		why:     "rule (a): what decides asks nobody, so that a verdict depends on bytes alone; sign and trust talk to key and signing services",
 	},
 	{
 		imports: []string{
@@ -86,7 +91,7 @@ var importRules = []rule{
 	},
 	{
 		imports: []string{"github.com/sigstore/cosign"},
-		allowed: []string{"pkg/sign", "pkg/trust", "hack"},
+		allowed: []string{"pkg/sign", "pkg/trust", "hack", "pkg/internal/pin"},
 		why:     "rule (c): cosign is imported by sign and trust only, for key references",
 	},
 	{

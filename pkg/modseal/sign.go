@@ -237,7 +237,7 @@ func (a *artifact) signedBy(ctx context.Context, key trust.Key) (map[string]Sign
 	if len(evidence) == 0 {
 		return nil, nil
 	}
-	v, err := verify.Verify(ctx, a.subject(), evidence, policy.FromKeys([]string{key.Name}), verify.Trust{Keys: map[string]trust.Key{key.Name: key}})
+	v, err := verify.Verify(ctx, a.subject(), evidence, verify.Ruling{Rules: policy.FromKeys([]string{key.Name}), Trust: verify.Trust{Keys: map[string]trust.Key{key.Name: key}}})
 	if err != nil {
 		// Not signed by this key, or not so that it would be accepted: sign.
 		return nil, nil //nolint:nilerr // a refusal is an answer here

@@ -143,5 +143,5 @@ func (a *artifact) verify(ctx context.Context, t *trusted) (verify.Verified, err
 	if err != nil {
 		return verify.Verified{}, err
 	}
-	return verify.Verify(ctx, a.subject(), evidence, t.rules, t.trust)
+	return verify.Verify(ctx, a.subject(), evidence, verify.Ruling{Rules: t.rules, Trust: t.trust})
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Version is the version of the document that this package reads.
@@ -25,10 +26,41 @@ const Any = "*"
 
 // Policy is a policy document.
 type Policy struct {
-	Name    string // the file, for messages
-	Version int
-	Default string
-	Scopes  []Scope
+	Name         string // the file, for messages
+	Version      int
+	Default      string
+	TrustedRoots []TrustedRoot
+	Remaps       []Remap
+	Limits       Limits
+	Scopes       []Scope
+}
+
+// TrustedRoot is where the keys of a Sigstore instance come from: certificate
+// authorities, transparency logs and timestamp authorities. Exactly one of File
+// and TUF is set.
+type TrustedRoot struct {
+	Name string
+	File string // path of a trusted_root.json, relative to the policy
+	// TUF is [PublicGood] or the URL of a TUF repository, whose first root
+	// metadata are in the file TUFRoot.
+	TUF     string
+	TUFRoot string
+	// MaxAge is how long ago it may have been fetched; 0 means any time.
+	MaxAge time.Duration
+}
+
+// PublicGood names the public-good instance of Sigstore.
+const PublicGood = "public-good"
+
+// Remap says that what lies below From, a mirror, is what lies below To: scopes
+// and identities are about the name that To gives.
+type Remap struct{ From, To string }
+
+// Limits bound what is fetched to decide; 0 means the bound of modseal itself.
+type Limits struct {
+	Referrers int   // bundles of one artifact
+	Pages     int   // of one list of them
+	Bytes     int64 // all bundles together
 }
 
 // Scope says what is required of the subjects below a prefix.
@@ -41,32 +73,129 @@ type Scope struct {
 
 // Requirement is one thing that must be true; exactly one field is set.
 type Requirement struct {
-	Signature *SignatureRequirement
-	OMS       *OMSRequirement
+	Signature   *SignatureRequirement
+	OMS         *OMSRequirement
+	Attestation *AttestationRequirement
+	Conditions  *ConditionsRequirement
+	Freshness   *FreshnessRequirement
+	Line        int // in the document; 0 for rules from the command line
+}
+
+// Witness says who beside the signer must have seen a bundle, and when. The zero
+// Witness asks for nobody, but for keyless signers, whose certificates mean
+// nothing without a time: those need one transparency log and one time from a
+// log or a timestamp authority in any case.
+type Witness struct {
+	TransparencyLogs int           // entries of so many different logs
+	Timestamps       int           // RFC 3161 timestamps of so many different authorities
+	TrustedRoot      string        // name of the trusted root that logs and authorities are in; empty: the only one
+	MaxAge           time.Duration // since the trusted time of the signature; 0 means any age
 }
 
 // SignatureRequirement demands signatures on the manifest digest by at least
-// Threshold different keys of Signers.
+// Threshold different signers.
 type SignatureRequirement struct {
 	Signers   []Signer
 	Threshold int
+	Witness   Witness
+	// LegacyTags counts cosign's signatures of before the bundle too, which are
+	// found under the tag sha256-<digest>.sig.
+	LegacyTags bool
 }
 
 // OMSRequirement says what must hold of OMS statements. One that a trusted
 // signer made is always checked; Required demands that there is one.
 type OMSRequirement struct {
-	Required bool
-	Signers  []Signer // whose statements count; empty: the signers of the signature requirements
+	Required    bool
+	Signers     []Signer // whose statements count; empty: the signers of the signature requirements
+	Witness     Witness
+	HashTypes   []string // of the statement; empty: any that modseal knows
+	Methods     []string // of the statement; empty: any
+	IgnorePaths []string // that the signer may leave out beside the defaults of OMS; see AnyIgnorePaths
+	// AnyIgnorePaths lets the signer leave out what it likes.
+	AnyIgnorePaths bool
+	Symlinks       bool // the signer may have followed symbolic links
+	UnsignedFiles  bool // of directories: files that the signer did not list are accepted
+	// LegacyPredicate takes the statements of model_signing 0.2.
+	LegacyPredicate bool
 }
 
-// Signer is a key by the name that messages use for it.
+// AttestationRequirement demands statements about the manifest digest, of exactly
+// one of the predicate types, by at least Threshold different signers, each of
+// which meets all conditions.
+type AttestationRequirement struct {
+	Name           string   // for messages; empty: the first predicate type
+	PredicateTypes []string // exact
+	Signers        []Signer
+	Threshold      int
+	Witness        Witness
+	Conditions     []Condition
+	// LegacyTags counts attestations under the tag sha256-<digest>.att too.
+	LegacyTags bool
+}
+
+// ConditionsRequirement demands that conditions about the artifact itself hold:
+// its config, its files, its annotations.
+type ConditionsRequirement struct{ Conditions []Condition }
+
+// FreshnessRequirement keeps older versions of a model from being passed off as
+// the newest.
+type FreshnessRequirement struct {
+	MinimumVersion string    // semantic version that the config must reach
+	CreatedAfter   time.Time // the artifact must not be older; zero: any
+	// Remember refuses what is older than the newest that was accepted here
+	// before, by version or else by time of creation.
+	Remember bool
+}
+
+// Signer is somebody by the name that messages use. Exactly one of Key,
+// Certificate and Keyless is set.
 type Signer struct {
 	Name string
-	Key  string // path of a public key, relative to the policy, or a PEM block
+	// Key is a public key: a path relative to the policy, a PEM block, or a key
+	// reference such as awskms://…
+	Key         string
+	Certificate *Certificate
+	Keyless     *Keyless
+	// The signer counts for signatures made in this window, by trusted time or,
+	// where there is none, now. Zero means no bound.
+	NotBefore, NotAfter time.Time
+}
+
+// Certificate is whoever holds a certificate that chains to the roots.
+type Certificate struct {
+	Roots         string // path relative to the policy, or PEM blocks
+	Intermediates string // the same; those in the bundle are used too
+	Identity      Match  // of a subject alternative name, or of the subject's common name when there is none
+}
+
+// Keyless is whoever an OpenID Connect issuer vouched for, to the certificate
+// authority of a trusted root.
+type Keyless struct {
+	TrustedRoot string // name; empty: the only one
+	Issuer      Match
+	Identity    Match
+	// Extensions of the certificate that must have exactly these values, by
+	// their names in Fulcio's documentation, in camel case:
+	// sourceRepositoryURI, buildSignerURI and so on.
+	Extensions map[string]string
+	// SCTs is how many signed certificate timestamps are needed; -1, the
+	// default, means one when the trusted root has a certificate transparency
+	// log, and none otherwise.
+	SCTs int
+}
+
+// Match is a text that must be exactly Exact, or match all of Regexp. Exactly one
+// is set.
+type Match struct {
+	Exact  string
+	Regexp string // matches as a whole: ^(?:Regexp)$
 }
 
 // Inline reports whether Key is the key itself and not a path.
-func (s Signer) Inline() bool { return strings.HasPrefix(strings.TrimSpace(s.Key), "-----BEGIN ") }
+func (s Signer) Inline() bool { return inline(s.Key) }
+
+func inline(s string) bool { return strings.HasPrefix(strings.TrimSpace(s), "-----BEGIN ") }
 
 // Rules are the requirements that apply to one subject. The zero Rules accept
 // nothing.
@@ -75,6 +204,9 @@ type Rules struct {
 	Scope        string // prefix of the scope; empty for rules from the command line
 	Mode         string
 	Requirements []Requirement
+	TrustedRoots []TrustedRoot
+	Limits       Limits
+	Subject      string // the name that scopes and identities are about, after remapping
 }
 
 // FromKeys returns the rules of --key on the command line: a signature by any of
@@ -85,7 +217,7 @@ func FromKeys(names []string) Rules {
 	var flags []string
 	for _, n := range names {
 		s := Signer{Name: n, Key: n}
-		if !slices.Contains(signers, s) {
+		if !slices.ContainsFunc(signers, func(o Signer) bool { return o.Name == n }) {
 			signers = append(signers, s)
 			flags = append(flags, "--key "+n)
 		}
@@ -133,13 +265,15 @@ func (req Requirement) signers() []Signer {
 		return req.Signature.Signers
 	case req.OMS != nil:
 		return req.OMS.Signers
+	case req.Attestation != nil:
+		return req.Attestation.Signers
 	}
 	return nil
 }
 
 func addSigners(to, from []Signer) []Signer {
 	for _, s := range from {
-		if !slices.Contains(to, s) {
+		if !slices.ContainsFunc(to, func(o Signer) bool { return o.Name == s.Name }) {
 			to = append(to, s)
 		}
 	}

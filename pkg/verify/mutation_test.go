@@ -45,7 +45,7 @@ func TestMutatedBundle(t *testing.T) {
 			t.Fatal(err)
 		}
 		check := func(bundle []byte) error {
-			_, err := verify.Verify(t.Context(), s, evidence(bundle), c.rules, trusted)
+			_, err := verify.Verify(t.Context(), s, evidence(bundle), verify.Ruling{Rules: c.rules, Trust: trusted})
 			return err
 		}
 		if err := check(good); err != nil {

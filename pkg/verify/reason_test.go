@@ -56,7 +56,7 @@ func TestReasonDetailsOfBundles(t *testing.T) {
 		want = append(want, e.Digest.String()[:19]+"… "+says[i])
 	}
 	slices.Sort(want)
-	_, err := verify.Verify(t.Context(), s, all, anyOf("release"), trusted())
+	_, err := verify.Verify(t.Context(), s, all, verify.Ruling{Rules: anyOf("release"), Trust: trusted()})
 	r := reasonOf(t, err)
 	if diff := cmp.Diff(want, r.Details); diff != "" || r.Found != "6 bundles, none of which counts" {
 		t.Errorf("found %q, details: %s", r.Found, diff)
@@ -82,7 +82,7 @@ func TestReasonDetailsOfBundles(t *testing.T) {
 		"modseal tree " + s.Name + "@" + d.String() + "; ask for a signature by release",
 	}
 	for i := range all {
-		_, err := verify.Verify(t.Context(), s, all[i:i+1], anyOf("release"), trusted())
+		_, err := verify.Verify(t.Context(), s, all[i:i+1], verify.Ruling{Rules: anyOf("release"), Trust: trusted()})
 		r := reasonOf(t, err)
 		if r.Found != "1 bundle, which "+says[i] || r.Details != nil {
 			t.Errorf("found %q, details %q", r.Found, r.Details)
@@ -97,7 +97,7 @@ func TestReasonDetailsOfBundles(t *testing.T) {
 
 	// On a disk no registry is to blame.
 	s.Name = "oci:/srv/model"
-	_, err = verify.Verify(t.Context(), s, all[4:5], anyOf("release"), trusted())
+	_, err = verify.Verify(t.Context(), s, all[4:5], verify.Ruling{Rules: anyOf("release"), Trust: trusted()})
 	if next := reasonOf(t, err).Next; strings.Contains(next, "registry") || !strings.Contains(next, "the disk gives wrong bytes") {
 		t.Errorf("next: %s", next)
 	}
@@ -116,7 +116,7 @@ func TestReasonDetailsAreBounded(t *testing.T) {
 		return out
 	}
 	for n, want := range map[int]string{20: " is signed by an unknown key", 21: "and 1 more", 50: "and 30 more"} {
-		_, err := verify.Verify(t.Context(), s, many(n), anyOf("release"), trusted())
+		_, err := verify.Verify(t.Context(), s, many(n), verify.Ruling{Rules: anyOf("release"), Trust: trusted()})
 		r := reasonOf(t, err)
 		if len(r.Details) != min(n, 21) || !strings.HasSuffix(r.Details[len(r.Details)-1], want) {
 			t.Errorf("%d bundles: %q", n, r.Details)
@@ -129,7 +129,7 @@ func TestReasonDetailsAreBounded(t *testing.T) {
 		larger = larger.with(fmt.Sprintf("file-%02d", i), "x")
 	}
 	signed := envelope{payload: larger.oms(t), signer: "release"}.bundle(t)
-	_, err := verify.Verify(t.Context(), s, evidence(signed), requireOMS(policy.Rules{Mode: policy.ModeEnforce}, "release"), trusted())
+	_, err := verify.Verify(t.Context(), s, evidence(signed), verify.Ruling{Rules: requireOMS(policy.Rules{Mode: policy.ModeEnforce}, "release"), Trust: trusted()})
 	r := reasonOf(t, err)
 	if !strings.HasPrefix(r.Found, `one by release that does not match: "file-00" is signed as sha256:`) || !strings.HasSuffix(r.Found, "(and 29 more differences)") ||
 		len(r.Details) != 21 || !strings.HasPrefix(r.Details[19], `"file-19" is signed as`) || r.Details[20] != "and 10 more" {
@@ -207,7 +207,7 @@ func TestReasonsQuoteForeignText(t *testing.T) {
 		"statement type": envelope{payload: omsReplace(cosign(t, d), "https://in-toto.io/Statement/v1", inText), signer: "stranger"}.bundle(t),
 		"OMS file":       envelope{payload: m.with("a\x1b[2J", "x").omsUnchecked(t), signer: "release"}.bundle(t),
 	} {
-		_, err := verify.Verify(t.Context(), s, evidence(bundle), anyOf("release"), trusted())
+		_, err := verify.Verify(t.Context(), s, evidence(bundle), verify.Ruling{Rules: anyOf("release"), Trust: trusted()})
 		var r *verify.Refusal
 		if !errors.As(err, &r) {
 			t.Fatalf("%s: %v", name, err)
@@ -257,7 +257,7 @@ func TestWarningsNameEveryUnmetRequirement(t *testing.T) {
 		envelope{payload: cosign(t, s.Descriptor.Digest), signer: "stranger", hint: keys()["stranger"].CosignHint()}.bundle(t),
 		envelope{payload: m.oms(t), signer: "stranger"}.bundle(t),
 	)
-	v, err := verify.Verify(t.Context(), s, stranger, warn(requireOMS(both(anyOf("release"), anyOf("backup")), "release")), trusted())
+	v, err := verify.Verify(t.Context(), s, stranger, verify.Ruling{Rules: warn(requireOMS(both(anyOf("release"), anyOf("backup")), "release")), Trust: trusted()})
 	if err != nil {
 		t.Fatal(err)
 	}

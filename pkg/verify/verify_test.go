@@ -24,7 +24,7 @@ func TestVerify(t *testing.T) {
 		t.Run(r.name, func(t *testing.T) {
 			t.Parallel()
 			s := r.model.subject(t)
-			v, err := verify.Verify(t.Context(), s, r.evidence, r.rules, trusted())
+			v, err := verify.Verify(t.Context(), s, r.evidence, verify.Ruling{Rules: r.rules, Trust: trusted()})
 			var refusal *verify.Refusal
 			var undecidedError *verify.Undecided
 			var got string
@@ -74,7 +74,7 @@ func TestVerifyChecksTheManifest(t *testing.T) {
 	good := demo().subject(t)
 	bundle := envelope{payload: cosign(t, good.Descriptor.Digest), signer: "release"}.bundle(t)
 	try := func(s verify.Subject) []error {
-		_, err := verify.Verify(t.Context(), s, evidence(bundle), anyOf("release"), trusted())
+		_, err := verify.Verify(t.Context(), s, evidence(bundle), verify.Ruling{Rules: anyOf("release"), Trust: trusted()})
 		_, skip := verify.SkipUnsafe(t.Context(), s)
 		return []error{err, skip}
 	}
@@ -130,7 +130,7 @@ func TestVerified(t *testing.T) {
 	s := m.subject(t)
 	signature := envelope{payload: cosign(t, s.Descriptor.Digest), signer: "release"}.bundle(t)
 	oms := envelope{payload: m.with("docs/a.md", "a").oms(t), signer: "release"}.bundle(t)
-	v, err := verify.Verify(t.Context(), s, evidence(signature, oms), anyOf("release"), trusted())
+	v, err := verify.Verify(t.Context(), s, evidence(signature, oms), verify.Ruling{Rules: anyOf("release"), Trust: trusted()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -166,7 +166,7 @@ func TestVerified(t *testing.T) {
 		t.Errorf("report %+v", report)
 	}
 
-	v, err = verify.Verify(t.Context(), m.subject(t), evidence(signature), anyOf("release"), trusted())
+	v, err = verify.Verify(t.Context(), m.subject(t), evidence(signature), verify.Ruling{Rules: anyOf("release"), Trust: trusted()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -205,7 +205,7 @@ func TestCancelled(t *testing.T) {
 	bundle := envelope{payload: cosign(t, s.Descriptor.Digest), signer: "release"}.bundle(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if v, err := verify.Verify(ctx, s, evidence(bundle), anyOf("release"), trusted()); !errors.Is(err, context.Canceled) || v.Valid() {
+	if v, err := verify.Verify(ctx, s, evidence(bundle), verify.Ruling{Rules: anyOf("release"), Trust: trusted()}); !errors.Is(err, context.Canceled) || v.Valid() {
 		t.Error(err)
 	}
 	if v, err := verify.SkipUnsafe(ctx, s); !errors.Is(err, context.Canceled) || v.Valid() {
@@ -228,7 +228,7 @@ func TestReportDoesNotDependOnTheOrder(t *testing.T) {
 	var first verify.Report
 	for i := range all {
 		turned := append(append([]verify.Evidence{}, all[i:]...), all[:i]...)
-		v, err := verify.Verify(t.Context(), s, turned, nOf(2, "release", "backup"), trusted())
+		v, err := verify.Verify(t.Context(), s, turned, verify.Ruling{Rules: nOf(2, "release", "backup"), Trust: trusted()})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -256,7 +256,7 @@ func FuzzBundle(f *testing.F) {
 	f.Fuzz(func(t *testing.T, bundle []byte) {
 		// No bytes at all may be a signature by a key that signed nothing.
 		var refusal *verify.Refusal
-		if _, err := verify.Verify(t.Context(), s, evidence(bundle), anyOf("other"), none); !errors.As(err, &refusal) {
+		if _, err := verify.Verify(t.Context(), s, evidence(bundle), verify.Ruling{Rules: anyOf("other"), Trust: none}); !errors.As(err, &refusal) {
 			t.Fatalf("%v", err)
 		}
 		var no *verify.Undecided

@@ -105,6 +105,9 @@ const (
 
 	// KeyBytes bounds a key file.
 	KeyBytes = 1 << 20
+	// TrustedRootBytes bounds a trusted root; that of the public-good instance has
+	// 10 KiB.
+	TrustedRootBytes = 4 << 20
 	// PolicyBytes bounds a policy document.
 	PolicyBytes = 1 << 20
 	// OverridesBytes bounds a modseal.yaml.
