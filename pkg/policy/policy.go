@@ -185,17 +185,8 @@ type Keyless struct {
 	SCTs int
 }
 
-// Match is a text that must be exactly Exact, or match all of Regexp. Exactly one
-// is set.
-type Match struct {
-	Exact  string
-	Regexp string // matches as a whole: ^(?:Regexp)$
-}
-
 // Inline reports whether Key is the key itself and not a path.
-func (s Signer) Inline() bool { return inline(s.Key) }
-
-func inline(s string) bool { return strings.HasPrefix(strings.TrimSpace(s), "-----BEGIN ") }
+func (s Signer) Inline() bool { return Inline(s.Key) }
 
 // Rules are the requirements that apply to one subject. The zero Rules accept
 // nothing.
@@ -234,7 +225,7 @@ func FromKeys(names []string) Rules {
 func (r Rules) Signers() []Signer {
 	var out []Signer
 	for _, req := range r.Requirements {
-		out = addSigners(out, req.signers())
+		out = addSigners(out, req.Signers())
 	}
 	return out
 }
@@ -259,18 +250,6 @@ func (r Rules) OMS() OMSRequirement {
 	return oms
 }
 
-func (req Requirement) signers() []Signer {
-	switch {
-	case req.Signature != nil:
-		return req.Signature.Signers
-	case req.OMS != nil:
-		return req.OMS.Signers
-	case req.Attestation != nil:
-		return req.Attestation.Signers
-	}
-	return nil
-}
-
 func addSigners(to, from []Signer) []Signer {
 	for _, s := range from {
 		if !slices.ContainsFunc(to, func(o Signer) bool { return o.Name == s.Name }) {
@@ -278,22 +257,6 @@ func addSigners(to, from []Signer) []Signer {
 		}
 	}
 	return to
-}
-
-// KeyFiles returns the paths of the keys that the document names, each once, in
-// its order. They are relative to the document's directory unless absolute.
-func (p *Policy) KeyFiles() []string {
-	var files []string
-	for _, scope := range p.Scopes {
-		for _, req := range scope.Requirements {
-			for _, s := range req.signers() {
-				if !s.Inline() && !slices.Contains(files, s.Key) {
-					files = append(files, s.Key)
-				}
-			}
-		}
-	}
-	return files
 }
 
 // Error says what is wrong with a document, and where.

@@ -97,7 +97,7 @@ func (p *Policy) CheckKeys(fingerprints map[string]string) []Warning {
 func (req Requirement) checkKeys(fingerprints map[string]string) []string {
 	var out, keys []string // keys in the order of their first names
 	names := map[string][]string{}
-	for _, signer := range req.signers() {
+	for _, signer := range req.Signers() {
 		key := fingerprints[signer.Name]
 		if key == "" {
 			key = "signer " + signer.Name

@@ -117,6 +117,48 @@ const (
 	// Signers bounds the signers of one requirement.
 	Signers = 1_000
 
+	// PolicyScopes bounds the scopes of a policy, PolicyRequirements the
+	// requirements of a scope.
+	PolicyScopes       = 1_000
+	PolicyRequirements = 100
+	// PolicyNames bounds lists of names in a policy: trusted roots, remaps,
+	// predicate types, paths, extensions.
+	PolicyNames = 100
+	// RegexpBytes bounds a regular expression of a policy, RegexpInstructions what
+	// it is compiled to: x{1000} is short and is not small.
+	RegexpBytes        = 1 << 10
+	RegexpInstructions = 1_000
+
+	// Conditions bounds the conditions of one requirement.
+	Conditions = 100
+	// ConditionRunes, ConditionDepth and ConditionNodes bound an expression as it
+	// is written and as macros expand it.
+	ConditionRunes = 4 << 10
+	ConditionDepth = 64
+	ConditionNodes = 10_000
+	// ConditionCost bounds the steps of an evaluation: 100,000 files can be looked
+	// at with 100 steps for each, which takes about a second.
+	ConditionCost = 10_000_000
+	// ConditionMemory bounds every value of an evaluation, in elements, of which ten
+	// bytes of text are one: 2 million are a predicate as large as it may be.
+	ConditionMemory = 4_000_000
+	// ConditionInterrupt is after how many rounds of a loop an evaluation looks
+	// whether it was cancelled.
+	ConditionInterrupt = 100
+	// ConditionRange bounds lists.range, ConditionPrecision the digits of a
+	// formatted number.
+	ConditionRange     = 10_000
+	ConditionPrecision = 100
+	// ConditionPredicateBytes bounds a predicate that conditions read,
+	// ConditionValues the values in it: each takes about 100 bytes of memory.
+	ConditionPredicateBytes = 16 << 20
+	ConditionValues         = 1_000_000
+	// ConditionSizeDepth bounds the nesting of values: what is read from JSON, and
+	// what an expression puts around it.
+	ConditionSizeDepth = JSONDepth + 4*ConditionDepth
+	// ConditionMessageBytes bounds what CEL says about an expression.
+	ConditionMessageBytes = 500
+
 	// JSONDepth bounds the nesting of a signed statement; the deepest known
 	// ones, SBOMs, stay below 20.
 	JSONDepth = 64

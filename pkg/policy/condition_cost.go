@@ -1,0 +1,214 @@
+package policy
+
+import (
+	"fmt"
+	"math"
+	"math/bits"
+	"strings"
+
+	"cel.dev/cel-go/cel"
+	"cel.dev/cel-go/common/functions"
+	"cel.dev/cel-go/common/types"
+	"cel.dev/cel-go/common/types/ref"
+	"cel.dev/cel-go/common/types/traits"
+	"cel.dev/cel-go/interpreter"
+
+	"github.com/modseal/modseal/pkg/internal/limits"
+)
+
+// cel-go counts the cost of a call after it was made, and knows that of some
+// functions only. Both is not enough where a stranger chooses how long the
+// arguments are: "".replace("", s) of two long texts never returns. So every call
+// is weighed before it is made ([meter.guard]), and counted by the same weight
+// ([meter.CallCost]).
+
+// runesPerStep is how much text counts as one step, as in cel-go.
+const runesPerStep = 10
+
+// costOptions bound what an evaluation takes.
+func costOptions(env *cel.Env, regexps map[string]uint64) ([]cel.ProgramOption, error) {
+	m := meter{regexps: regexps, sizes: types.NewSizeCalculator(
+		// The defaults take every deeper or larger value for one of endless size.
+		types.SizeCalculatorMaxDepth(limits.ConditionSizeDepth),
+		types.SizeCalculatorMaxTraversal(2*limits.ConditionValues),
+	)}
+	guarded, err := m.guardAll(env)
+	if err != nil {
+		return nil, err
+	}
+	return []cel.ProgramOption{
+		cel.EvalOptions(cel.OptOptimize),
+		cel.Functions(guarded...),
+		cel.CostTracking(m),
+		cel.CostLimit(limits.ConditionCost),
+		cel.MemoryTracking(types.MemoryTrackerSizeCalculator(m.sizes)),
+		cel.MemoryLimit(limits.ConditionMemory),
+		cel.InterruptCheckFrequency(limits.ConditionInterrupt),
+	}, nil
+}
+
+// meter weighs calls.
+type meter struct {
+	regexps map[string]uint64 // instructions by pattern
+	sizes   *types.SizeCalculator
+}
+
+// CallCost counts a call that was made.
+func (m meter) CallCost(function, _ string, args []ref.Val, result ref.Val) *uint64 {
+	cost := m.weigh(function, args)
+	// What a call makes is paid for, so that the whole cost bounds the memory.
+	switch result.(type) {
+	case types.String, types.Bytes, traits.Lister:
+		cost = add(cost, length(result))
+	}
+	return &cost
+}
+
+// guardAll returns every function of the environment in a form that refuses
+// arguments that would take too long.
+func (m meter) guardAll(env *cel.Env) ([]*functions.Overload, error) {
+	var out []*functions.Overload
+	for name, declaration := range env.Functions() {
+		bindings, err := declaration.Bindings()
+		if err != nil {
+			return nil, fmt.Errorf("function %s: %w", name, err)
+		}
+		for _, b := range bindings {
+			out = append(out, m.guard(name, b))
+		}
+	}
+	return out, nil
+}
+
+func (m meter) guard(function string, o *functions.Overload) *functions.Overload {
+	guarded := *o
+	check := func(args ...ref.Val) {
+		if m.weigh(function, args) > limits.ConditionCost {
+			// A value that is an error could be lost in an ||; this ends the evaluation.
+			panic(interpreter.EvalCancelledError{Cause: interpreter.CostLimitExceeded, Message: "the arguments of " + function + " are too long"})
+		}
+	}
+	if unary := o.Unary; unary != nil {
+		guarded.Unary = func(v ref.Val) ref.Val { check(v); return unary(v) }
+	}
+	if binary := o.Binary; binary != nil {
+		guarded.Binary = func(l, r ref.Val) ref.Val { check(l, r); return binary(l, r) }
+	}
+	if function := o.Function; function != nil {
+		guarded.Function = func(args ...ref.Val) ref.Val { check(args...); return function(args...) }
+	}
+	return &guarded
+}
+
+// weigh returns how many steps a call takes at most, in the order of magnitude.
+func (m meter) weigh(function string, args []ref.Val) uint64 {
+	var sum uint64 = 1
+	for _, a := range args {
+		sum = add(sum, m.size(function, a))
+	}
+	if len(args) == 0 {
+		return sum
+	}
+	first := m.size(function, args[0])
+	switch function {
+	case "matches":
+		if len(args) > 1 {
+			return add(sum, multiply(first, m.instructions(args[1])/runesPerStep+1))
+		}
+	case "replace", "join", "indexOf", "lastIndexOf", "contains":
+		// A result of a copy of one argument for every rune or element of another,
+		// or a search that begins anew at every rune.
+		for _, a := range args[1:] {
+			sum = add(sum, multiply(add(length(args[0]), 1)*runesPerStep, m.size(function, a)))
+		}
+		return sum
+	case "distinct":
+		return add(sum, multiply(length(args[0]), first))
+	case "sort", "@sortByAssociatedKeys":
+		return add(sum, multiply(first, uint64(bits.Len64(length(args[0])))))
+	case "sets.contains", "sets.intersects", "sets.equivalent", "hasOnly", "hasAny", "hasAll", "hasExactly":
+		if len(args) > 1 {
+			other := m.size(function, args[1])
+			return add(sum, add(multiply(length(args[0]), other), multiply(length(args[1]), first)))
+		}
+	case "lists.range":
+		if n, ok := args[0].(types.Int); ok && n > 0 {
+			return add(sum, uint64(n))
+		}
+	}
+	return sum
+}
+
+// size is how much of v a function may have to look at.
+func (m meter) size(function string, v ref.Val) uint64 {
+	switch v.(type) {
+	case types.String, types.Bytes:
+		return length(v)
+	case traits.Mapper, traits.Lister:
+		if shallow(function) {
+			return 1
+		}
+		return uint64(m.sizes.AggregateSize(v))
+	}
+	return 1
+}
+
+// shallow functions do not walk the lists and maps they are given.
+func shallow(function string) bool {
+	switch function {
+	case "size", "_[_]", "_[?_]", "_?._", "_+_", "type", "dyn", "first", "last", "hasValue", "value", "or", "orValue", "optional.of", "optional.ofNonZeroValue":
+		return true
+	}
+	return strings.HasPrefix(function, "@")
+}
+
+func (m meter) instructions(pattern ref.Val) uint64 {
+	if s, ok := pattern.(types.String); ok {
+		if n, known := m.regexps[string(s)]; known {
+			return n
+		}
+	}
+	return limits.RegexpInstructions
+}
+
+// length is that of a text in steps, or the number of elements.
+func length(v ref.Val) uint64 {
+	switch v := v.(type) {
+	case types.String:
+		return uint64(len(v)+runesPerStep-1) / runesPerStep
+	case types.Bytes:
+		return uint64(len(v)+runesPerStep-1) / runesPerStep
+	case traits.Sizer:
+		if n, ok := v.Size().(types.Int); ok && n > 0 {
+			return uint64(n)
+		}
+		return 0
+	}
+	return 1
+}
+
+func add(a, b uint64) uint64 {
+	sum, carry := bits.Add64(a, b, 0)
+	if carry != 0 {
+		return math.MaxUint64
+	}
+	return sum
+}
+
+func multiply(a, b uint64) uint64 {
+	high, low := bits.Mul64(a, b)
+	if high != 0 {
+		return math.MaxUint64
+	}
+	return low
+}
+
+func costMessage(e interpreter.EvalCancelledError) string {
+	switch e.Cause {
+	case interpreter.MemoryLimitExceeded:
+		return fmt.Sprintf("it makes or reads values of more than %d elements", limits.ConditionMemory)
+	case interpreter.CostLimitExceeded:
+		return fmt.Sprintf("it costs more than %d steps", limits.ConditionCost)
+	}
+	return e.Message
+}
