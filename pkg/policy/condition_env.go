@@ -127,6 +127,16 @@ func compile(expression string, about variableSet) (*program, error) {
 	return &program{Program: ready, uses: used(checked.NativeRep(), about)}, nil
 }
 
+// ExpressionError says what is wrong with an expression, and where in it.
+type ExpressionError struct {
+	Line, Column int // of the expression, from 1
+	Message      string
+}
+
+func (e *ExpressionError) Error() string {
+	return fmt.Sprintf("line %d, column %d of the expression: %s", e.Line, e.Column, e.Message)
+}
+
 // compileError is the first thing that CEL says, in one line.
 func compileError(issues *cel.Issues) error {
 	all := issues.Errors()
@@ -134,8 +144,10 @@ func compileError(issues *cel.Issues) error {
 		return errors.New(shorten(issues.Err().Error()))
 	}
 	first := all[0]
-	message := strings.Join(strings.Fields(first.Message), " ")
-	return fmt.Errorf("line %d, column %d of the expression: %s", first.Location.Line(), first.Location.Column()+1, shorten(message))
+	return &ExpressionError{
+		Line: first.Location.Line(), Column: first.Location.Column() + 1,
+		Message: shorten(strings.Join(strings.Fields(first.Message), " ")),
+	}
 }
 
 // used returns the variables that the expression names.

@@ -27,6 +27,7 @@ const Any = "*"
 // Policy is a policy document.
 type Policy struct {
 	Name         string // the file, for messages
+	Title        string // what the document calls itself; empty when it does not
 	Version      int
 	Default      string
 	TrustedRoots []TrustedRoot

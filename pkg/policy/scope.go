@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"path"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -13,26 +14,35 @@ var localSchemes = []string{"oci:", "dir:", "archive:"}
 // NoScopeError says that no scope of a policy matches a subject, so that the
 // policy's default decides: reject.
 type NoScopeError struct {
-	Policy  string
-	Subject string
-	Default string
+	Policy   string
+	Subject  string
+	Remapped string // the name that scopes were compared with
+	Default  string
 }
 
 func (e *NoScopeError) Error() string {
+	if e.Remapped != "" && e.Remapped != normalize(e.Subject) {
+		return fmt.Sprintf("%s: no scope of policy %s matches %s, which it is remapped to, and its default is %s", e.Subject, e.Policy, e.Remapped, e.Default)
+	}
 	return fmt.Sprintf("%s: no scope of policy %s matches it, and its default is %s", e.Subject, e.Policy, e.Default)
 }
 
 // Next says what the user can do about it.
 func (e *NoScopeError) Next() string {
+	name := e.Remapped
+	if name == "" {
+		name = normalize(e.Subject)
+	}
 	return fmt.Sprintf("add a scope with prefix %q, or the beginning of it, to %s; modseal policy check %s --for %s shows which scope applies",
-		normalize(e.Subject), e.Policy, e.Policy, e.Subject)
+		name, e.Policy, e.Policy, e.Subject)
 }
 
 // Rules returns the requirements for subject: the name of a repository
 // (host/repository, without tag and digest) or oci:PATH, dir:PATH with an
-// absolute path. Without a matching scope the error is a [*NoScopeError].
+// absolute path. The subject is first remapped; the scope is that of the new
+// name. Without a matching scope the error is a [*NoScopeError].
 func (p *Policy) Rules(subject string) (Rules, error) {
-	name := normalize(subject)
+	name := p.remapped(normalize(subject))
 	best := -1
 	for i, s := range p.Scopes {
 		if s.matches(name) && (best < 0 || len(s.Prefix) > len(p.Scopes[best].Prefix) || p.Scopes[best].Prefix == Any) {
@@ -40,23 +50,74 @@ func (p *Policy) Rules(subject string) (Rules, error) {
 		}
 	}
 	if best < 0 {
-		return Rules{}, &NoScopeError{Policy: p.Name, Subject: subject, Default: p.Default}
+		return Rules{}, &NoScopeError{Policy: p.Name, Subject: subject, Remapped: name, Default: p.Default}
 	}
 	s := p.Scopes[best]
 	return Rules{
-		Name:         fmt.Sprintf("%s scope %s", p.Name, s.Prefix),
+		Name:         fmt.Sprintf("%s scope %s", p.called(), s.Prefix),
 		Scope:        s.Prefix,
 		Mode:         s.Mode,
 		Requirements: s.Requirements,
+		TrustedRoots: p.rootsOf(s.Requirements),
+		Limits:       p.Limits,
+		Subject:      name,
 	}, nil
 }
 
-func (s Scope) matches(name string) bool {
-	if s.Prefix == Any {
-		return true
+// called is the name of the policy in reports.
+func (p *Policy) called() string {
+	if p.Title != "" {
+		return fmt.Sprintf("%s (%s)", p.Title, p.Name)
 	}
-	rest, ok := strings.CutPrefix(name, s.Prefix)
-	return ok && (rest == "" || rest[0] == '/' || strings.HasSuffix(s.Prefix, ":"))
+	return p.Name
+}
+
+// remapped returns what the longest remap that matches makes of name. It applies
+// once: what one remap says is not the beginning of another.
+func (p *Policy) remapped(name string) string {
+	best := -1
+	for i, r := range p.Remaps {
+		if covers(r.From, name) && (best < 0 || len(r.From) > len(p.Remaps[best].From)) {
+			best = i
+		}
+	}
+	if best < 0 {
+		return name
+	}
+	return p.Remaps[best].To + strings.TrimPrefix(name, p.Remaps[best].From)
+}
+
+// rootsOf returns the trusted roots that the requirements name.
+func (p *Policy) rootsOf(reqs []Requirement) []TrustedRoot {
+	named := map[string]bool{}
+	for _, req := range reqs {
+		named[req.Witness().TrustedRoot] = true
+		for _, s := range req.Signers() {
+			if s.Keyless != nil {
+				named[s.Keyless.TrustedRoot] = true
+			}
+		}
+	}
+	var out []TrustedRoot
+	for _, r := range p.TrustedRoots {
+		if named[r.Name] {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+func (s Scope) matches(name string) bool { return s.Prefix == Any || covers(s.Prefix, name) }
+
+// covers reports whether name is prefix, or lies below it, in whole components.
+func covers(prefix, name string) bool {
+	rest, ok := strings.CutPrefix(name, prefix)
+	return ok && (rest == "" || rest[0] == '/' || strings.HasSuffix(prefix, ":"))
+}
+
+// isLocal reports whether a prefix is one of layouts or directories.
+func isLocal(prefix string) bool {
+	return slices.ContainsFunc(localSchemes, func(s string) bool { return strings.HasPrefix(prefix, s) })
 }
 
 // normalize makes the spellings of one subject equal: the letter case of a host

@@ -2,7 +2,6 @@ package policy
 
 import (
 	"errors"
-	"math"
 	"slices"
 	"strings"
 
@@ -71,84 +70,145 @@ func line(n ast.Node) int {
 
 // mapping is a mapping whose keys are known and different.
 type mapping struct {
-	what   string
-	line   int
-	values map[string]ast.Node
+	section *Section
+	line    int
+	values  map[string]ast.Node
+	lines   map[string]int // of the keys
 }
 
-func (d *document) mapping(n ast.Node, what string, known ...string) (mapping, error) {
-	m := mapping{what: what, line: line(n), values: map[string]ast.Node{}}
-	var entries []*ast.MappingValueNode
-	switch n := n.(type) {
-	case *ast.MappingNode:
-		entries = n.Values
-	case *ast.MappingValueNode:
-		entries = []*ast.MappingValueNode{n}
-	default:
-		return m, d.wrong(n, what, "a mapping with the keys "+strings.Join(known, ", "))
+// mapping reads n as a mapping of the section: its keys are known, none stands
+// there twice, and those that must be there are.
+func (d *document) mapping(n ast.Node, s *Section) (mapping, error) {
+	m, err := d.keys(n, s)
+	if err != nil {
+		return m, err
+	}
+	return m, d.complete(m)
+}
+
+func (d *document) keys(n ast.Node, s *Section) (mapping, error) {
+	m := mapping{section: s, line: line(n), values: map[string]ast.Node{}, lines: map[string]int{}}
+	entries, err := d.entries(n, s.Title, "a mapping with the keys "+strings.Join(s.names(), ", "))
+	if err != nil {
+		return m, err
 	}
 	for _, e := range entries {
-		key, ok := e.Key.(*ast.StringNode)
-		if !ok {
-			return m, d.wrong(e.Key, "a key of "+what, "plain text")
+		key, err := d.key(e, s.Title)
+		if err != nil {
+			return m, err
 		}
-		if !slices.Contains(known, key.Value) {
-			return m, d.errorf(line(key), "%s has the unknown key %q; known are %s", what, key.Value, strings.Join(known, ", "))
+		if m.values[key] != nil {
+			return m, d.errorf(line(e.Key), "%s has the key %q twice; only one of the two can be meant", s.Title, key)
 		}
-		if m.values[key.Value] != nil {
-			return m, d.errorf(line(key), "%s has the key %q twice", what, key.Value)
-		}
-		m.values[key.Value] = e.Value
+		m.values[key], m.lines[key] = e.Value, line(e.Key)
 	}
 	return m, nil
 }
 
-func (d *document) required(m mapping, key string) (ast.Node, error) {
-	if n := m.values[key]; n != nil {
-		return n, nil
-	}
-	return nil, d.errorf(m.line, "%s has no %s", m.what, key)
-}
-
-func (d *document) list(n ast.Node, what string) ([]ast.Node, error) {
-	s, ok := n.(*ast.SequenceNode)
-	if !ok {
-		return nil, d.wrong(n, what, "a list")
-	}
-	return s.Values, nil
-}
-
-func (d *document) text(n ast.Node, what string) (string, error) {
+func (d *document) entries(n ast.Node, what, want string) ([]*ast.MappingValueNode, error) {
 	switch n := n.(type) {
-	case *ast.StringNode:
-		return n.Value, nil
-	case *ast.LiteralNode:
-		return n.Value.Value, nil
+	case *ast.MappingNode:
+		return n.Values, nil
+	case *ast.MappingValueNode:
+		return []*ast.MappingValueNode{n}, nil
 	}
-	return "", d.wrong(n, what, "text (in quotes when it looks like something else)")
+	return nil, d.wrong(n, what, want)
 }
 
-func (d *document) integer(n ast.Node, what string) (int, error) {
-	if i, ok := n.(*ast.IntegerNode); ok {
-		switch v := i.Value.(type) {
-		case int64:
-			if v >= math.MinInt32 && v <= math.MaxInt32 {
-				return int(v), nil
+func (d *document) key(e *ast.MappingValueNode, what string) (string, error) {
+	key, ok := e.Key.(*ast.StringNode)
+	if !ok {
+		return "", d.wrong(e.Key, "a key of "+what, "plain text")
+	}
+	return key.Value, nil
+}
+
+// complete checks the keys of m against those of its section.
+func (d *document) complete(m mapping) error {
+	s := m.section
+	names := s.names()
+	for key, at := range m.lines {
+		if !slices.Contains(names, key) {
+			// The first in the document, whatever the order of the map.
+			for other, l := range m.lines {
+				if !slices.Contains(names, other) && (l < at || l == at && other < key) {
+					key, at = other, l
+				}
 			}
-		case uint64:
-			if v <= math.MaxInt32 {
-				return int(v), nil
-			}
+			return d.errorf(at, "%s has the unknown key %q; known are %s", s.Title, key, strings.Join(names, ", "))
 		}
 	}
-	return 0, d.wrong(n, what, "a whole number")
+	for _, f := range s.Fields {
+		if f.Required && m.values[f.Name] == nil {
+			return d.errorf(m.line, "%s has no %s; write one, such as %s: %s", s.Title, f.Name, f.Name, f.Example)
+		}
+	}
+	for _, group := range s.OneOf {
+		if err := d.oneOf(m, group); err != nil {
+			return err
+		}
+	}
+	if s.AnyOf && len(m.values) == 0 {
+		return d.errorf(m.line, "%s is empty; write at least one of %s", s.Title, strings.Join(names, ", "))
+	}
+	return nil
 }
 
-func (d *document) boolean(n ast.Node, what string) (bool, error) {
-	if b, ok := n.(*ast.BoolNode); ok {
-		return b.Value, nil
+func (d *document) oneOf(m mapping, group []string) error {
+	var there []string
+	for _, name := range group {
+		if m.values[name] != nil {
+			there = append(there, name)
+		}
 	}
-	return false, d.wrong(n, what, "true or false")
+	switch len(there) {
+	case 0:
+		if len(m.values) == 0 {
+			return d.errorf(m.line, "%s is empty; write %s", m.section.Title, alternatives(group))
+		}
+		return d.errorf(m.line, "%s has no %s; write exactly one of them", m.section.Title, alternatives(group))
+	case 1:
+		return nil
+	}
+	second := there[1]
+	if m.lines[there[0]] > m.lines[second] {
+		second = there[0]
+	}
+	return d.errorf(m.lines[second], "%s is about one thing, and has %s: write only one of them%s", m.section.Title, strings.Join(there, " and "), anotherItem(m.section, second))
+}
+
+// anotherItem helps with what is often meant in a list.
+func anotherItem(s *Section, key string) string {
+	if s != &requirementSection {
+		return ""
+	}
+	return ", and begin another requirement with - before " + key
+}
+
+func alternatives(names []string) string {
+	last := len(names) - 1
+	if last == 0 {
+		return names[0]
+	}
+	return strings.Join(names[:last], ", ") + " or " + names[last]
+}
+
+func (s *Section) names() []string {
+	var out []string
+	for _, f := range s.Fields {
+		out = append(out, f.Name)
+	}
+	return out
+}
+
+// field returns what the section says about a key. The keys that the parser asks
+// for are in the section: a test asks for all of them.
+func (m mapping) field(name string) Field {
+	i := slices.IndexFunc(m.section.Fields, func(f Field) bool { return f.Name == name })
+	if i < 0 {
+		return Field{Name: name}
+	}
+	return m.section.Fields[i]
 }
 
 // wrong says that n is not what it should be. Anchors, aliases, merge keys and
@@ -156,9 +216,9 @@ func (d *document) boolean(n ast.Node, what string) (bool, error) {
 func (d *document) wrong(n ast.Node, what, want string) error {
 	switch n.(type) {
 	case *ast.AnchorNode, *ast.AliasNode, *ast.MergeKeyNode:
-		return d.errorf(line(n), "anchors, aliases and merge keys are not allowed in a policy")
+		return d.errorf(line(n), "anchors, aliases and merge keys are not allowed in a policy; write out what they stand for")
 	case *ast.TagNode:
-		return d.errorf(line(n), "tags are not allowed in a policy")
+		return d.errorf(line(n), "tags are not allowed in a policy; write the value without one")
 	}
 	return d.errorf(line(n), "%s must be %s", what, want)
 }

@@ -124,6 +124,9 @@ const (
 	// PolicyNames bounds lists of names in a policy: trusted roots, remaps,
 	// predicate types, paths, extensions.
 	PolicyNames = 100
+	// Witnesses bounds the logs and timestamp authorities that a policy can ask
+	// for, as sigstore-go bounds those of a bundle.
+	Witnesses = 32
 	// RegexpBytes bounds a regular expression of a policy, RegexpInstructions what
 	// it is compiled to: x{1000} is short and is not small.
 	RegexpBytes        = 1 << 10
