@@ -1,5 +1,6 @@
-// Command gendocs writes the reference of modseal's commands into a directory,
-// one Markdown page a command, from what --help says.
+// Command gendocs writes the reference of modseal into a directory: one Markdown
+// page a command, from what --help says, and one of the policy document, whose
+// JSON Schema goes beside the directory.
 package main
 
 import (
@@ -41,5 +42,8 @@ func generate(dir string) error {
 	}
 	root := cli.Command(strings.NewReader(""), io.Discard, io.Discard)
 	root.DisableAutoGenTag = true // a date would make every build differ
-	return doc.GenMarkdownTree(root, dir)
+	if err := doc.GenMarkdownTree(root, dir); err != nil {
+		return err
+	}
+	return generatePolicy(dir)
 }

@@ -227,7 +227,7 @@ var keylessSection = Section{
 		{Name: "trustedRoot", Type: TypeText, Pattern: patternFilled, Default: "the only one", Doc: "Name of the trusted root."},
 		{Name: "issuer", Type: TypeText, Pattern: patternFilled, Doc: "Issuer of the account, exactly: a URL."},
 		{Name: "issuerRegexp", Type: TypeText, Pattern: patternFilled, Doc: "RE2 expression that matches the whole of the issuer."},
-		{Name: "extensions", Type: TypeTextMap, Section: "extensions", Min: 1, Max: limits.PolicyNames, Default: "none", Doc: "Extensions that the certificate must have with exactly these values: `sourceRepositoryURI`, `buildConfigURI`, `runnerEnvironment` and so on."},
+		{Name: "extensions", Type: TypeTextMap, Values: extensionNames, Min: 1, Max: limits.PolicyNames, Default: "none", Doc: "Extensions that the certificate must have with exactly these values: `sourceRepositoryURI`, `buildConfigURI`, `runnerEnvironment` and so on."},
 		{Name: "sct", Type: TypeInteger, Min: 0, Max: limits.Witnesses, Default: "1 when the trusted root has a certificate transparency log, else 0", Doc: "How many signed certificate timestamps it must have."},
 	}, identityFields("the subject alternative name: an e-mail address, or the URI of a workflow")...),
 }
