@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/modseal/modseal/pkg/policy"
 )
@@ -81,7 +82,7 @@ func CheckPolicy(file, target string) (*PolicyCheck, error) {
 	if err != nil {
 		return nil, err
 	}
-	res := &PolicyCheck{File: file, Scopes: len(p.Scopes), Target: target, Warnings: p.Check()}
+	res := &PolicyCheck{File: file, Scopes: len(p.Scopes), Target: target, Warnings: p.Check(time.Now())}
 	seen := map[PolicyKey]bool{}
 	fingerprints := map[string]string{}
 	for _, scope := range p.Scopes {
