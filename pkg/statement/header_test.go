@@ -2,6 +2,7 @@ package statement_test
 
 import (
 	"errors"
+	"slices"
 	"fmt"
 	"strings"
 	"testing"
@@ -134,11 +135,38 @@ func FuzzParseOMS(f *testing.F) {
 		if err != nil {
 			t.Fatalf("%s: %v", again, err)
 		}
+		// What it was excused for is gone, but for what [OMS.Payload] keeps.
+		for _, r := range p.Relaxations {
+			if !slices.Contains(o.Relaxations, r) && r != statement.RelaxedIgnorePaths {
+				t.Fatalf("it is written with %q", r)
+			}
+		}
+		o.Relaxations, p.Relaxations = nil, nil
 		if diff := cmp.Diff(o, p); diff != "" {
 			t.Fatal(diff)
 		}
 		if h, err := statement.ParseHeader(payload); err != nil || !statement.IsOMS(h.PredicateType) {
 			t.Fatalf("ParseHeader disagrees: %v", err)
+		}
+	})
+}
+
+func FuzzParseOMSLegacy(f *testing.F) {
+	f.Add([]byte(legacyPayload))
+	f.Fuzz(func(t *testing.T, payload []byte) {
+		o, err := statement.ParseOMSLegacy(payload)
+		if err != nil {
+			if !errors.Is(err, statement.ErrInvalid) {
+				t.Fatal(err)
+			}
+			return
+		}
+		// Its files are what a statement of today could list.
+		if len(o.Resources) == 1 && o.Resources[0].Name == statement.SingleFile {
+			return
+		}
+		if n, err := statement.NewOMS("m", o.Resources, nil); err != nil || len(n.Resources) != len(o.Resources) {
+			t.Fatal(err)
 		}
 	})
 }

@@ -21,6 +21,36 @@ func Ignored(p string, ignorePaths []string) bool {
 		slices.ContainsFunc(ignorePaths, func(e string) bool { return covers(e, p) })
 }
 
+// Subtrees are paths, each with what is below it. Paths are compared exactly;
+// there are no wildcards.
+type Subtrees map[string]struct{}
+
+// NewSubtrees returns the subtrees at paths; a slash at the end of one says
+// nothing.
+func NewSubtrees(paths ...string) Subtrees {
+	s := Subtrees{}
+	for _, p := range paths {
+		if p = strings.TrimSuffix(p, "/"); p != "" {
+			s[p] = struct{}{}
+		}
+	}
+	return s
+}
+
+// Hold reports whether p is one of the paths or below one.
+func (s Subtrees) Hold(p string) bool {
+	for {
+		if _, ok := s[p]; ok {
+			return true
+		}
+		i := strings.LastIndexByte(p, '/')
+		if i < 0 {
+			return false
+		}
+		p = p[:i]
+	}
+}
+
 func covers(entry, p string) bool {
 	entry = strings.TrimSuffix(entry, "/")
 	rest, ok := strings.CutPrefix(p, entry)

@@ -45,6 +45,7 @@ func (o *OMS) checkResources() error {
 			return fmt.Errorf("%w: %w", ErrInvalid, err)
 		}
 	}
+	o.noteForm()
 	if shards != nil {
 		return o.checkShards(shards)
 	}
@@ -58,13 +59,21 @@ func (o *OMS) checkResources() error {
 // suffix that both reference implementations write, and reduces it to the bare
 // one.
 func (o *OMS) checkAlgorithm(r *Resource) error {
-	if o.Method == MethodShards && r.Algorithm == o.HashType+"-sharded-"+strconv.FormatInt(o.ShardSize, 10) {
+	if o.Method == MethodShards && r.Algorithm == o.suffixed() {
 		r.Algorithm = o.HashType
+		o.relax(RelaxedShardAlgorithm)
 	}
 	if r.Algorithm != o.HashType {
 		return fmt.Errorf("its algorithm is %q, not the hash type %q", shorten(r.Algorithm), o.HashType)
 	}
 	return nil
+}
+
+func (o *OMS) suffixed() string {
+	if o.Method != MethodShards {
+		return o.HashType
+	}
+	return o.HashType + "-sharded-" + strconv.FormatInt(o.ShardSize, 10)
 }
 
 type shard struct {

@@ -61,6 +61,9 @@ func ParseOMS(payload []byte) (*OMS, error) {
 	case subjects[0].Name == "":
 		return nil, invalid("its subject has no name")
 	}
+	if o.PredicateType != artifacttypes.PredicateOMS {
+		o.relax(RelaxedMinorVersion)
+	}
 	o.SubjectName, o.Root = subjects[0].Name, subjects[0].Digest["sha256"]
 	if err := o.check(); err != nil {
 		return nil, err
@@ -153,7 +156,7 @@ func (o *OMS) readResource(r *reader) error {
 }
 
 func (o *OMS) readSerialization(r *reader) error {
-	var symlinksSaid bool
+	var symlinksSaid, ignoreSaid bool
 	err := r.object("serialization", func(key string) error {
 		var err error
 		switch key {
@@ -162,11 +165,12 @@ func (o *OMS) readSerialization(r *reader) error {
 		case "hash_type":
 			o.HashType, err = r.string(key)
 		case "shard_size":
-			o.ShardSize, err = readShardSize(r)
+			o.ShardSize, err = o.readShardSize(r)
 		case "allow_symlinks":
 			symlinksSaid = true
 			o.AllowSymlinks, err = r.bool(key)
 		case "ignore_paths":
+			ignoreSaid = true
 			err = r.array(key, func(i int) error {
 				if i >= limits.Files {
 					return invalid("more than %d ignored paths", limits.Files)
@@ -183,12 +187,15 @@ func (o *OMS) readSerialization(r *reader) error {
 	if err == nil && !symlinksSaid {
 		err = invalid("serialization: allow_symlinks is missing")
 	}
+	if !ignoreSaid {
+		o.relax(RelaxedIgnorePaths)
+	}
 	return err
 }
 
 // readShardSize takes an integer, and a float with the value of one: the
 // Python implementation writes 1000000000.0.
-func readShardSize(r *reader) (int64, error) {
+func (o *OMS) readShardSize(r *reader) (int64, error) {
 	text, err := r.number("shard_size")
 	if err != nil {
 		return 0, err
@@ -196,6 +203,9 @@ func readShardSize(r *reader) (int64, error) {
 	n, err := shardSize(text)
 	if err != nil || n <= 0 {
 		return 0, invalid("shard_size %s is not a positive integer", shorten(text.String()))
+	}
+	if strconv.FormatInt(n, 10) != text.String() {
+		o.relax(RelaxedShardSize)
 	}
 	return n, nil
 }

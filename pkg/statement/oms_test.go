@@ -358,6 +358,10 @@ func TestIgnored(t *testing.T) {
 		if got := statement.Ignored(path, ignore); got != want {
 			t.Errorf("Ignored(%q) = %t", path, got)
 		}
+		o := statement.OMS{IgnorePaths: ignore}
+		if got := o.Ignored().Hold(path); got != want {
+			t.Errorf("the subtrees hold %q: %t", path, got)
+		}
 	}
 }
 
