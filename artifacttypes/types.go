@@ -53,6 +53,37 @@ const (
 	PredicateCosignSign    = "https://sigstore.dev/cosign/sign/v1"
 	PredicateOMS           = "https://model_signing/signature/v1.0"
 	PredicateOMSNamePrefix = "https://model_signing/signature/v1."
+	PredicateOMSFamily     = "https://model_signing/" // every version there was
+)
+
+// Predicate types of attestations that have a name of their own, beside the two
+// that are signatures.
+const (
+	PredicateSLSAProvenanceV1  = "https://slsa.dev/provenance/v1"
+	PredicateSLSAProvenanceV02 = "https://slsa.dev/provenance/v0.2"
+	PredicateVSA               = "https://slsa.dev/verification_summary/v1"
+	PredicateCycloneDX         = "https://cyclonedx.org/bom"
+	PredicateSPDX              = "https://spdx.dev/Document"
+	PredicateVuln              = "https://cosign.sigstore.dev/attestation/vuln/v1"
+	PredicateOpenVEX           = "https://openvex.dev/ns"
+	PredicateLink              = "https://in-toto.io/Link/v1"
+	PredicateCustom            = "https://cosign.sigstore.dev/attestation/v1"
+)
+
+// What cosign attached before it had bundles: images under the tags
+// sha256-<digest>.sig and sha256-<digest>.att
+// (https://github.com/sigstore/cosign/blob/v2.6.5/specs/SIGNATURE_SPEC.md).
+const (
+	LegacySignatureSuffix   = ".sig"
+	LegacyAttestationSuffix = ".att"
+	MediaTypeSimpleSigning  = "application/vnd.dev.cosign.simplesigning.v1+json"
+	MediaTypeDSSE           = "application/vnd.dsse.envelope.v1+json"
+
+	AnnotationLegacySignature   = "dev.cosignproject.cosign/signature"
+	AnnotationLegacyCertificate = "dev.sigstore.cosign/certificate"
+	AnnotationLegacyChain       = "dev.sigstore.cosign/chain"
+	AnnotationLegacyBundle      = "dev.sigstore.cosign/bundle"
+	AnnotationLegacyTimestamp   = "dev.sigstore.cosign/rfc3161timestamp"
 )
 
 // Role says what a file of a model is (ModelPack v0.0.7, spec.md, "layers").

@@ -44,31 +44,40 @@ func ParseHeader(payload []byte) (*Header, error) {
 		return nil, err
 	}
 	h := &Header{}
-	err = r.object("the statement", func(key string) error {
-		switch key {
-		case "_type":
-			h.Type, err = r.string(key)
-		case "predicateType":
-			h.PredicateType, err = r.string(key)
-		case "subject":
-			h.Subjects, err = readSubjects(r)
-		default:
-			err = r.skip()
-		}
-		return err
-	})
-	if err != nil {
+	if err := r.object("the statement", func(key string) error { return h.readMember(r, key) }); err != nil {
 		return nil, err
 	}
-	switch {
-	case h.Type != artifacttypes.StatementTypeV1 && h.Type != artifacttypes.StatementTypeV01:
-		return nil, invalid("its _type is %q", h.Type)
-	case h.PredicateType == "":
-		return nil, invalid("it has no predicateType")
-	case len(h.Subjects) == 0:
-		return nil, invalid("it has no subject")
+	if err := h.check(); err != nil {
+		return nil, err
 	}
 	return h, nil
+}
+
+func (h *Header) readMember(r *reader, key string) error {
+	var err error
+	switch key {
+	case "_type":
+		h.Type, err = r.string(key)
+	case "predicateType":
+		h.PredicateType, err = r.string(key)
+	case "subject":
+		h.Subjects, err = readSubjects(r)
+	default:
+		err = r.skip()
+	}
+	return err
+}
+
+func (h *Header) check() error {
+	switch {
+	case h.Type != artifacttypes.StatementTypeV1 && h.Type != artifacttypes.StatementTypeV01:
+		return invalid("its _type is %q", h.Type)
+	case h.PredicateType == "":
+		return invalid("it has no predicateType")
+	case len(h.Subjects) == 0:
+		return invalid("it has no subject")
+	}
+	return nil
 }
 
 func readSubjects(r *reader) ([]Subject, error) {

@@ -12,6 +12,20 @@ const (
 	BundleBytes = 32 << 20
 	// EvidenceBytes bounds all bundles of one artifact together.
 	EvidenceBytes = 64 << 20
+	// PredicateBytes bounds the predicate of a statement that is to be signed: in
+	// base64 and with what a bundle has beside it, it stays within BundleBytes.
+	PredicateBytes = 23 << 20
+	// PredicateTypeBytes bounds the URI of a predicate type.
+	PredicateTypeBytes = 1 << 10
+	// LegacyLayers bounds the signatures in one image of cosign's before it had
+	// bundles.
+	LegacyLayers = 1_000
+	// LegacyAnnotationBytes bounds an annotation of such a layer: the longest are
+	// certificate chains and log entries, which have 10 KiB.
+	LegacyAnnotationBytes = 1 << 20
+	// SimpleSigningBytes bounds what such a signature signs; the usual ones have
+	// 250 bytes, and annotations of the signer are in it.
+	SimpleSigningBytes = 1 << 20
 	// Files bounds the files of one model, members of grouping tars included.
 	Files = 100_000
 	// PathBytes bounds the paths of one model together, since they are held in
