@@ -17,7 +17,10 @@ type Artifact struct {
 	// Config is the JSON of the model config; nil when it was not fetched.
 	Config []byte
 	Files  []File
-	Now    time.Time // of the decision
+	// Unlisted says why Files may not be all of them. Conditions that ask for
+	// files then cannot be decided.
+	Unlisted string
+	Now      time.Time // of the decision
 }
 
 // File is a file of the model.
@@ -73,6 +76,10 @@ func NewFacts(a Artifact) (*Facts, error) {
 		varFiles:       adapt(a.Files),
 		varNow:         adapt(a.Now),
 	}}
+	if a.Unlisted != "" {
+		delete(f.values, varFiles)
+		f.why[varFiles] = a.Unlisted
+	}
 	if a.Config == nil {
 		f.why[varConfig] = "the config of the model was not read"
 		return f, nil

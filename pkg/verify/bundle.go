@@ -2,42 +2,56 @@ package verify
 
 import (
 	"bytes"
-	"context"
+	"crypto/x509"
 	"encoding/base64"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"time"
 
-	"github.com/opencontainers/go-digest"
 	protobundle "github.com/sigstore/protobuf-specs/gen/pb-go/bundle/v1"
+	protocommon "github.com/sigstore/protobuf-specs/gen/pb-go/common/v1"
 	"github.com/sigstore/sigstore-go/pkg/bundle"
-	"github.com/sigstore/sigstore-go/pkg/root"
 	"github.com/sigstore/sigstore-go/pkg/verify"
-	"github.com/sigstore/sigstore/pkg/signature"
 	"google.golang.org/protobuf/encoding/protojson"
 
 	"github.com/modseal/modseal/artifacttypes"
 	"github.com/modseal/modseal/pkg/internal/limits"
+	"github.com/modseal/modseal/pkg/statement"
 	"github.com/modseal/modseal/pkg/trust"
 )
 
+// form is how a bundle says who signed it.
+type form int
+
+const (
+	formKey   form = iota // with a key, of which there is at most a hint
+	formLeaf              // with one certificate, as keyless signers do
+	formChain             // with a certificate and its issuers
+)
+
 // signedStatement is a bundle that was read. Nothing in it is true before
-// signedBy has named a key.
+// [matcher.signedBy] has named a signer.
 type signedStatement struct {
-	entity      *bundle.Bundle
-	payload     []byte
-	hint        string // of the key; not signed
-	certificate bool   // signed with a certificate instead of a key
+	entity        verify.SignedEntity
+	payload       []byte            // what is signed
+	header        *statement.Header // what the payload says of itself
+	legacy        bool              // it comes from a tag of before the bundle
+	relaxed       []statement.Relaxation
+	hint          string // of the key; not signed
+	form          form
+	leaf          *x509.Certificate   // nil with formKey
+	intermediates []*x509.Certificate // with formChain
 }
+
+// isOMS reports whether the payload says that it is an OMS statement.
+func (s *signedStatement) isOMS() bool { return statement.IsOMS(s.header.PredicateType) }
 
 // parseBundle reads a bundle with one signed in-toto statement.
 func parseBundle(data []byte) (*signedStatement, error) {
 	if len(data) > limits.BundleBytes {
 		return nil, fmt.Errorf("it has %d bytes, more than %d", len(data), limits.BundleBytes)
 	}
-	pb, err := unmarshalBundle(data)
+	pb, relaxed, err := unmarshalBundle(data)
 	if err != nil {
 		return nil, err
 	}
@@ -60,35 +74,77 @@ func parseBundle(data []byte) (*signedStatement, error) {
 	// A key id is not signed, has no meaning in a bundle, and would only make
 	// the DSSE library pass over the signature.
 	envelope.GetSignatures()[0].Keyid = ""
+	if chain := pb.GetVerificationMaterial().GetX509CertificateChain(); chain != nil {
+		if err := trimChain(chain); err != nil {
+			return nil, err
+		}
+	}
 	entity, err := bundle.NewBundle(pb, bundle.AllowCertificateChain())
 	if err != nil {
 		return nil, err
 	}
-	return &signedStatement{
-		entity:      entity,
-		payload:     envelope.GetPayload(),
-		hint:        pb.GetVerificationMaterial().GetPublicKey().GetHint(),
-		certificate: pb.GetVerificationMaterial().GetPublicKey() == nil,
-	}, nil
+	header, err := statement.ParseHeader(envelope.GetPayload())
+	if err != nil {
+		return nil, err
+	}
+	s := &signedStatement{entity: entity, payload: envelope.GetPayload(), header: header, relaxed: relaxed}
+	return s, s.readSigner(pb.GetVerificationMaterial())
+}
+
+// trimChain leaves a root out: some signers send theirs along, and sigstore-go
+// refuses such a chain. It is trusted only when the policy names it, and then it
+// is there already.
+func trimChain(chain *protocommon.X509CertificateChain) error {
+	n := len(chain.GetCertificates())
+	if n > limits.BundleCertificates {
+		return fmt.Errorf("it has %d certificates, more than %d", n, limits.BundleCertificates)
+	}
+	if n < 2 {
+		return nil
+	}
+	last, err := x509.ParseCertificate(chain.GetCertificates()[n-1].GetRawBytes())
+	if err != nil {
+		return err
+	}
+	if bytes.Equal(last.RawSubject, last.RawIssuer) && last.CheckSignature(last.SignatureAlgorithm, last.RawTBSCertificate, last.Signature) == nil {
+		chain.Certificates = chain.GetCertificates()[:n-1]
+	}
+	return nil
+}
+
+// readSigner reads who signed, as far as the bundle says it.
+func (s *signedStatement) readSigner(material *protobundle.VerificationMaterial) error {
+	content, err := s.entity.VerificationContent()
+	if err != nil {
+		return err
+	}
+	switch {
+	case content.PublicKey() != nil:
+		s.form, s.hint = formKey, content.PublicKey().Hint()
+	case material.GetX509CertificateChain() != nil:
+		s.form, s.leaf, s.intermediates = formChain, content.Certificate(), content.Intermediates()
+	default:
+		s.form, s.leaf = formLeaf, content.Certificate()
+	}
+	return nil
 }
 
 // unmarshalBundle reads the current form of a bundle and, when it is none, the
 // one of OMS signers before 1.1.
-func unmarshalBundle(data []byte) (*protobundle.Bundle, error) {
-	pb := &protobundle.Bundle{}
-	err := protojson.Unmarshal(data, pb)
-	if err == nil {
-		return pb, nil
+func unmarshalBundle(data []byte) (pb *protobundle.Bundle, relaxed []statement.Relaxation, err error) {
+	pb = &protobundle.Bundle{}
+	if err = protojson.Unmarshal(data, pb); err == nil {
+		return pb, nil, nil
 	}
 	modern, changed := modernize(data)
 	if !changed {
-		return nil, fmt.Errorf("it does not parse: %w", err)
+		return nil, nil, fmt.Errorf("it does not parse: %w", err)
 	}
 	pb = &protobundle.Bundle{}
 	if err := protojson.Unmarshal(modern, pb); err != nil {
-		return nil, fmt.Errorf("it does not parse: %w", err)
+		return nil, nil, fmt.Errorf("it does not parse: %w", err)
 	}
-	return pb, nil
+	return pb, []statement.Relaxation{statement.RelaxedKey}, nil
 }
 
 // modernize rewrites a bundle whose publicKey has rawBytes and keyDetails (OMS
@@ -164,81 +220,4 @@ func hintOf(encoded string) string {
 		return ""
 	}
 	return key.CosignHint()
-}
-
-// signedBy returns the one of keys that the statement is signed with. The hint
-// only decides which is tried first.
-func (s *signedStatement) signedBy(ctx context.Context, keys []trust.Key, artifact verify.ArtifactPolicyOption) (trust.Key, bool, error) {
-	if s.certificate {
-		return trust.Key{}, false, nil
-	}
-	for _, hinted := range []bool{true, false} {
-		for _, key := range keys {
-			if key.MatchesHint(s.hint) != hinted {
-				continue
-			}
-			if ctx.Err() != nil {
-				return trust.Key{}, false, context.Cause(ctx)
-			}
-			if s.verify(key, artifact) == nil {
-				return key, true, nil
-			}
-		}
-	}
-	return trust.Key{}, false, nil
-}
-
-// verify checks the signature with key and nothing but key, whatever the bundle
-// says about itself.
-func (s *signedStatement) verify(key trust.Key, artifact verify.ArtifactPolicyOption) error {
-	v, err := signature.LoadVerifier(key.Public, key.Hash())
-	if err != nil {
-		return err
-	}
-	material := root.NewTrustedPublicKeyMaterial(func(string) (root.TimeConstrainedVerifier, error) {
-		return root.NewExpiringKey(v, time.Time{}, time.Time{}), nil
-	})
-	verifier, err := verify.NewVerifier(material, verify.WithNoObserverTimestamps(), verify.WithoutStatementPredicate())
-	if err != nil {
-		return err
-	}
-	_, err = verifier.Verify(s.entity, verify.NewPolicy(artifact, verify.WithKey()))
-	return err
-}
-
-// ofArtifact demands that d is a subject of the statement.
-func ofArtifact(d digest.Digest) (verify.ArtifactPolicyOption, error) {
-	raw, err := hex.DecodeString(d.Encoded())
-	if err != nil {
-		return nil, err
-	}
-	return verify.WithArtifactDigest(d.Algorithm().String(), raw), nil
-}
-
-// ofFiles leaves the subject open: that of an OMS statement is a digest over
-// the digests of files, which matchOMS and [Directory] compare one by one.
-func ofFiles() verify.ArtifactPolicyOption { return verify.WithoutArtifactUnsafe() }
-
-// signer says who signed, as far as a bundle that none of keys verifies can
-// tell, in words that continue "a bundle that is …". known are other keys of the
-// rules. The hint is not signed, and text of whoever attached the bundle: at most
-// the fingerprint in it is told.
-func (s *signedStatement) signer(keys, known []trust.Key) (cause, string) {
-	if s.certificate {
-		return causeCertificate, "signed with a certificate, not with a key"
-	}
-	for _, k := range keys {
-		if k.MatchesHint(s.hint) {
-			return causeWrong, fmt.Sprintf("signed in the name of %s (%s), but its signature is wrong", k.Name, k.Short())
-		}
-	}
-	for _, k := range known {
-		if k.MatchesHint(s.hint) {
-			return causeOtherKey, fmt.Sprintf("signed by a key that claims to be %s (%s), which does not count here", k.Name, k.Short())
-		}
-	}
-	if f, ok := trust.FingerprintOfHint(s.hint); ok {
-		return causeOtherKey, "signed by an unknown key that claims to be " + shortDigest(f)
-	}
-	return causeOtherKey, "signed by an unknown key"
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/modseal/modseal/artifacttypes"
+	"github.com/modseal/modseal/pkg/policy"
 	"github.com/modseal/modseal/pkg/statement"
 	"github.com/modseal/modseal/pkg/trust"
 )
@@ -110,33 +111,33 @@ func Directory(ctx context.Context, name string, bundle []byte, files []statemen
 	if err != nil {
 		return nil, err
 	}
-	check := Check{Requirement: "OMS signature by " + names(keys), PredicateType: artifacttypes.PredicateOMS}
+	check := Check{Requirement: "OMS signature by " + keyNames(keys), PredicateType: artifacttypes.PredicateOMS}
 	refuse := func(found string, each []string, next string) error {
 		check.Outcome, check.Detail = Failed, found
 		return &Refusal{Subject: name, Policy: keyFlags(keys), Checks: []Check{check}, Reasons: []Reason{{
 			Requirement: check.Requirement,
-			LookedFor:   fmt.Sprintf("a signature by %s over the files of %s", describe(keys), name),
+			LookedFor:   fmt.Sprintf("a signature by %s over the files of %s", describeKeys(keys), name),
 			Found:       found,
 			Details:     details(each),
 			Next:        next,
 		}}}
 	}
-	key, ok, err := s.signedBy(ctx, keys, ofFiles())
+	x, signers := ofKeys(keys)
+	match, no, err := x.signedBy(ctx, s, signers, policy.Witness{})
 	if err != nil {
 		return nil, err
 	}
-	if !ok {
-		why, who := s.signer(keys, nil)
+	if no != nil {
 		next := "if another key is the right one, name it with --key FILE"
-		switch why {
+		switch no.cause {
 		case causeWrong:
 			next = "the signature file was changed: fetch it again from where it came"
 		case causeCertificate:
 			next = "modseal verifies by keys and not by certificates: ask for a signature by a key, or verify it with model_signing"
 		}
-		return nil, refuse("a bundle that is "+who, nil, next)
+		return nil, refuse("a bundle that is "+no.why, nil, next)
 	}
-	check.Signer, check.Fingerprint = key.Name, key.Fingerprint().String()
+	check.Signer, check.Fingerprint = match.signer.Name, match.fingerprint
 	c, err := compare(o, files, singleFile)
 	if err != nil {
 		return nil, err
@@ -238,6 +239,33 @@ func warnings(o *statement.OMS, unsigned []statement.Resource) []string {
 		out = append(out, "the signer followed symbolic links")
 	}
 	return out
+}
+
+// ofKeys returns keys as signers.
+func ofKeys(keys []trust.Key) (*matcher, []policy.Signer) {
+	t := Trust{Keys: map[string]trust.Key{}}
+	var signers []policy.Signer
+	for _, k := range keys {
+		t.Keys[k.Name] = k
+		signers = append(signers, policy.Signer{Name: k.Name, Key: k.Name})
+	}
+	return newMatcher(Ruling{Trust: t}), signers
+}
+
+func keyNames(keys []trust.Key) string {
+	var out []string
+	for _, k := range keys {
+		out = append(out, k.Name)
+	}
+	return listing(out)
+}
+
+func describeKeys(keys []trust.Key) string {
+	var out []string
+	for _, k := range keys {
+		out = append(out, fmt.Sprintf("%s (%s, %s)", k.Name, k.Describe(), k.Short()))
+	}
+	return listing(out)
 }
 
 func keyFlags(keys []trust.Key) string {

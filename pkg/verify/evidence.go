@@ -1,7 +1,6 @@
 package verify
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -13,142 +12,109 @@ import (
 	"github.com/modseal/modseal/artifacttypes"
 	"github.com/modseal/modseal/pkg/internal/integrity"
 	"github.com/modseal/modseal/pkg/statement"
-	"github.com/modseal/modseal/pkg/trust"
 )
 
+// kind is what a piece of evidence says that it is.
 type kind int
 
 const (
-	kindOther     kind = iota // counts for nothing; problem says why
-	kindSignature             // a signature of the subject by key
-	kindOMS                   // an OMS statement signed by key
+	kindUnknown     kind = iota // it could not be read
+	kindSignature               // a signature of the manifest
+	kindOMS                     // an OMS statement
+	kindAttestation             // any other statement
 )
 
 // cause is why a bundle counts for nothing, as far as what to do about it
-// differs.
+// differs. Of two, the greater one came closer to counting.
 type cause int
 
 const (
-	causeNone        cause = iota // it counts, or its problem has no remedy of its own
-	causeDamaged                  // its bytes are not what its digest says
-	causeUnusable                 // it could not be read
-	causeWrong                    // it names a trusted key, which does not verify it
-	causeOtherKey                 // another key signed it
-	causeCertificate              // no key signed it
-	causeElsewhere                // it signs something else
-	causeAttestation              // it is no signature, whoever signed it
+	causeNone           cause = iota // it counts, or its problem has no remedy of its own
+	causeDamaged                     // its bytes are not what its digest says
+	causeUnusable                    // it could not be read
+	causeAttestation                 // it is no statement of the kind that is asked for
+	causeLegacy                      // it is of a tag that the rules do not want looked at
+	causeElsewhere                   // it is about something else
+	causeCertificate                 // it is signed with a certificate, and the signer is a key
+	causeNoCertificate               // it is signed with a key, and the signer has none
+	causeOtherKey                    // another key signed it
+	causeOtherAuthority              // its certificate is of no trusted authority, or not for signing
+	causeWrong                       // it names a trusted signer, whose signature it is not
+	causeNoEntry                     // too few entries of transparency logs
+	causeOtherLog                    // of a log that is not in the root
+	causeOtherEntry                  // its log entry is of another artifact
+	causeNoTime                      // too few timestamps
+	causeOtherTSA                    // of an authority that is not in the root
+	causeExpired                     // its certificate was not valid at the trusted time
+	causeNoSCT                       // too few signed certificate timestamps
+	causeOtherIssuer                 // another issuer vouched for the signer
+	causeOtherIdentity               // another identity signed it
+	causeExtension                   // the certificate has another extension than asked for
+	causeWindow                      // the signer does not count for signatures of that time
+	causeAge                         // it is too old
+	causeClock                       // it was signed in the future
+	causeCondition                   // a condition about it does not hold
 )
 
-// finding is what one piece of evidence turned out to be.
-type finding struct {
-	evidence      digest.Digest
-	claim         kind // what it would be, if the right key had signed it
-	kind          kind
-	key           trust.Key
-	payload       []byte // with kindOMS: the signed statement, of type predicateType
-	predicateType string
-	cause         cause
-	damaged       digest.Digest // with causeDamaged: of the bytes that are wrong
-	problem       string        // why it does not count; a phrase that continues "a bundle …"
+// piece is one piece of evidence, read and not yet believed.
+type piece struct {
+	evidence digest.Digest
+	kind     kind
+	s        *signedStatement // nil with kindUnknown
+	cause    cause            // with kindUnknown
+	damaged  digest.Digest    // with causeDamaged: of the bytes that are wrong
+	problem  string           // with kindUnknown; a phrase that continues "a bundle …"
 }
 
-// phrase says what the bundle is, continuing "a bundle …". Its signer has the
-// name that it has among keys, if it is one of them.
-func (f finding) phrase(keys []trust.Key) string {
-	if f.problem != "" {
-		return f.problem
-	}
-	name := f.key.Name
-	if i := slices.IndexFunc(keys, f.key.Equal); i >= 0 {
-		name = keys[i].Name
-	}
-	if f.kind == kindOMS {
-		return "is an OMS statement by " + name
-	}
-	return "is a signature by " + name
-}
-
-// examiner sorts evidence by what it can count for.
-type examiner struct {
-	digest        digest.Digest
-	signatureKeys []trust.Key
-	omsKeys       []trust.Key
-}
-
-func (x *examiner) examine(ctx context.Context, e Evidence) (finding, error) {
-	f := finding{evidence: e.Digest}
-	if e.Err != nil {
-		var wrong *integrity.Error
-		if errors.As(e.Err, &wrong) {
-			f.cause, f.damaged = causeDamaged, wrong.Want
-			f.problem = "is damaged: its bytes are not what its digest says"
-		} else {
-			f.cause, f.problem = causeUnusable, fmt.Sprintf("could not be read (%s)", errorText(e.Err))
-		}
-		return f, nil
-	}
-	s, err := parseBundle(e.Bundle)
-	if err != nil {
-		f.cause, f.problem = causeUnusable, fmt.Sprintf("is not usable (%s)", errorText(err))
-		return f, nil
-	}
-	// What the header says is not yet true. Reading it first saves verifying
-	// what could not count anyway; what may count is verified next.
-	header, err := statement.ParseHeader(s.payload)
-	if err != nil {
-		f.cause, f.problem = causeUnusable, fmt.Sprintf("is not usable (%s)", errorText(err))
-		return f, nil
-	}
+// read parses one piece of evidence. What its header says is not yet true:
+// reading it first saves verifying what could not count anyway.
+func read(e Evidence) *piece {
+	p := &piece{evidence: e.Digest}
+	var wrong *integrity.Error
 	switch {
-	case header.PredicateType == artifacttypes.PredicateCosignSign:
-		return x.signature(ctx, f, s, header)
-	case statement.IsOMS(header.PredicateType):
-		return x.oms(ctx, f, s, header)
+	case errors.As(e.Err, &wrong):
+		p.cause, p.damaged = causeDamaged, wrong.Want
+		p.problem = "is damaged: its bytes are not what its digest says"
+		return p
+	case e.Err != nil:
+		p.cause, p.problem = causeUnusable, fmt.Sprintf("could not be read (%s)", errorText(e.Err))
+		return p
 	}
-	f.cause, f.problem = causeAttestation, "is "+attestation(header.PredicateType)
-	return f, nil
+	var err error
+	if e.Legacy != nil {
+		p.s, err = e.Legacy.statement()
+	} else {
+		p.s, err = parseBundle(e.Bundle)
+	}
+	if err != nil {
+		p.s, p.cause, p.problem = nil, causeUnusable, fmt.Sprintf("is not usable (%s)", errorText(err))
+		return p
+	}
+	switch t := p.s.header.PredicateType; {
+	case t == artifacttypes.PredicateCosignSign:
+		p.kind = kindSignature
+	case statement.IsOMS(t):
+		p.kind = kindOMS
+	default:
+		p.kind = kindAttestation
+	}
+	return p
 }
 
-func (x *examiner) signature(ctx context.Context, f finding, s *signedStatement, header *statement.Header) (finding, error) {
-	f.claim = kindSignature
-	if !header.Names(x.digest) {
-		f.cause = causeElsewhere
-		f.problem = "is a signature of something else (" + subjects(header) + ")"
-		return f, nil
-	}
-	artifact, err := ofArtifact(x.digest)
-	if err != nil {
-		return f, err
-	}
-	key, ok, err := s.signedBy(ctx, x.signatureKeys, artifact)
-	if err != nil {
-		return f, err
-	}
-	if !ok {
-		var who string
-		f.cause, who = s.signer(x.signatureKeys, x.omsKeys)
-		f.problem = "is " + who
-		return f, nil
-	}
-	f.kind, f.key = kindSignature, key
-	return f, nil
+// judged is what a piece of evidence is for one requirement.
+type judged struct {
+	*piece
+	match  *signerMatch // who signed it, when it counts or would
+	cause  cause
+	phrase string // what it is, continuing "a bundle …"
 }
 
-func (x *examiner) oms(ctx context.Context, f finding, s *signedStatement, header *statement.Header) (finding, error) {
-	f.claim = kindOMS
-	key, ok, err := s.signedBy(ctx, x.omsKeys, ofFiles())
-	if err != nil {
-		return f, err
-	}
-	if !ok {
-		var who string
-		f.cause, who = s.signer(x.omsKeys, x.signatureKeys)
-		f.problem = "is an OMS statement " + who
-		return f, nil
-	}
-	f.kind, f.key, f.payload, f.predicateType = kindOMS, key, s.payload, header.PredicateType
-	return f, nil
+func (p *piece) judge(c cause, format string, args ...any) judged {
+	return judged{piece: p, cause: c, phrase: fmt.Sprintf(format, args...)}
 }
+
+// line tells a judgement by itself.
+func (j judged) line() string { return shortDigest(j.evidence) + " " + j.phrase }
 
 func subjects(h *statement.Header) string {
 	var out []string
@@ -179,5 +145,5 @@ func attestation(predicateType string) string {
 	case strings.HasPrefix(predicateType, "https://slsa.dev/verification_summary/"):
 		what = "a verification summary"
 	}
-	return fmt.Sprintf("%s (predicateType %q), not a signature", what, shorten(predicateType))
+	return fmt.Sprintf("%s (predicateType %q)", what, shorten(predicateType))
 }

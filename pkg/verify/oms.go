@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"slices"
@@ -12,78 +13,179 @@ import (
 	"github.com/modseal/modseal/pkg/statement"
 )
 
-// oms decides what the rules say of OMS statements, and returns the files that
-// the grouping tars must hold, nil when nobody has said it.
-//
-// A statement of a trusted signer that is there must match: whoever attaches one
-// that does not, or takes the right one away and leaves a wrong one, gets a
-// refusal and never a model with other files.
-func (d *decision) oms(req policy.OMSRequirement) map[string]digest.Digest {
-	keys := d.keysOf(req.Signers)
-	name := "OMS statement by " + names(keys)
-	fail := func(found string, each []string, next string) map[string]digest.Digest {
-		d.fail(Reason{
-			Requirement: name,
-			LookedFor:   fmt.Sprintf("an OMS statement by %s that lists the files of %s", describe(keys), shortDigest(d.subject.Descriptor.Digest)),
-			Found:       found,
-			Details:     details(each),
-			Next:        next,
-		})
-		return nil
+// signatureFile is the usual name of an OMS signature, which signers record
+// among the paths that they leave out.
+const signatureFile = "model.sig"
+
+// omsRule returns what the rules say of OMS statements, and whether they say it:
+// without a requirement, a statement of a trusted signer must still match.
+func (d *decision) omsRule() (policy.OMSRequirement, bool) {
+	for _, req := range d.rules.Requirements {
+		if req.OMS != nil {
+			rule := *req.OMS
+			rule.Signers = d.rules.OMS().Signers
+			return rule, true
+		}
 	}
-	var members map[string]digest.Digest
-	var matched int
-	var mismatches []mismatch
-	for i, f := range d.findings {
-		if f.kind != kindOMS {
+	return d.rules.OMS(), false
+}
+
+// judgeOMS finds the OMS statements of signers among the evidence.
+func (d *decision) judgeOMS(ctx context.Context, signers []policy.Signer, w policy.Witness) error {
+	for _, p := range d.pieces {
+		if p.kind != kindOMS {
 			continue
 		}
-		got, wrong := match(d.model, f.payload)
-		switch {
-		case len(wrong) > 0:
-			d.findings[i].problem = fmt.Sprintf("is an OMS statement by %s that does not match: %s", f.key.Name, firstOf(wrong))
-			mismatches = append(mismatches, mismatch{f, wrong})
-		case matched > 0 && !maps.Equal(members, got):
-			// Both fit the layers, so only the content of the tars could tell
-			// which is right, and that is fetched after the decision.
-			return fail("two by trusted signers that disagree about the files in grouping layers", nil,
-				"ask the signers which is right, and remove the other: modseal tree "+d.subject.reference())
-		default:
-			matched++
-			members = got
-			d.checks = append(d.checks, Check{
-				Requirement: name, Outcome: Passed, PredicateType: f.predicateType,
-				Signer: f.key.Name, Fingerprint: f.key.Fingerprint().String(), Evidence: f.evidence,
-			})
+		m, no, err := d.x.signedBy(ctx, p.s, signers, w)
+		if err != nil {
+			return err
 		}
-	}
-	switch {
-	case matched > 0:
-		return members
-	case len(mismatches) > 0:
-		found, each := describeMismatches(mismatches)
-		return fail(found, each, "the signed files are not these: ask the signer which files belong to the model, or have this one signed: "+d.sign())
-	case req.Required:
-		found, each := d.found(keys)
-		return fail(found, each, d.next(kindOMS, keys))
+		if no != nil {
+			d.judged[p] = p.judge(no.cause, "is an OMS statement %s", no.why)
+			continue
+		}
+		j := p.judge(causeNone, "is an OMS statement by %s", m.by())
+		j.match = &m
+		d.judged[p] = j
 	}
 	return nil
 }
 
+// oms decides what the rules say of OMS statements, and finds the files that the
+// grouping tars must hold. The result is nil when there is nothing to say.
+//
+// A statement of a trusted signer that is there must match: whoever attaches one
+// that does not, or takes the right one away and leaves a wrong one, gets a
+// refusal and never a model with other files.
+func (d *decision) oms(rule policy.OMSRequirement, explicit bool) *RequirementResult {
+	r := d.begin(KindOMS, "OMS statement by "+d.names(rule.Signers),
+		fmt.Sprintf("an OMS statement by %s that lists the files of %s", d.describe(rule.Signers), shortDigest(d.subject.Descriptor.Digest)))
+	o := omsOutcome{rule: rule, explicit: explicit}
+	var all []judged
+	for _, p := range d.pieces {
+		j := d.asOMS(p)
+		if !d.matchOMS(&o, &j) {
+			// Both fit the layers, so only the content of the tars could tell
+			// which is right, and that is fetched after the decision.
+			r.fail("two by trusted signers that disagree about the files in grouping layers", nil,
+				"ask the signers which is right, and remove the other: modseal tree "+d.subject.reference())
+			return &r
+		}
+		all = append(all, j)
+		r.Evidence = append(r.Evidence, j.result(j.kind == kindOMS && j.match != nil && j.cause == causeNone))
+	}
+	switch {
+	case len(o.by) > 0:
+		d.members = o.members
+		r.Found = "by " + listing(o.by)
+		r.Details = o.relaxed
+	case len(o.mismatches) > 0:
+		found, each := describeMismatches(o.mismatches)
+		r.fail(found, each, "the signed files are not these: ask the signer which files belong to the model, or have this one signed: "+d.sign())
+	case rule.Required:
+		found, each := foundInstead(all)
+		r.fail(found, each, d.next(KindOMS, all, rule.Signers))
+	case explicit:
+		r.Found = "none, and none is required"
+	default:
+		return nil
+	}
+	return &r
+}
+
+// asOMS is what a piece is for a requirement of OMS statements.
+func (d *decision) asOMS(p *piece) judged {
+	if j, known := d.judged[p]; known {
+		return j
+	}
+	switch p.kind {
+	case kindUnknown:
+		return p.judge(p.cause, "%s", p.problem)
+	case kindSignature:
+		return p.judge(causeAttestation, "is a signature, not an OMS statement")
+	}
+	return p.judge(causeAttestation, "is %s, not an OMS statement", attestation(p.s.header.PredicateType))
+}
+
+// omsOutcome is what the statements of trusted signers say together.
+type omsOutcome struct {
+	rule       policy.OMSRequirement
+	explicit   bool
+	by         []string
+	members    map[string]digest.Digest
+	mismatches []mismatch
+	relaxed    []string
+}
+
+// matchOMS compares the statement of j with the layers, when it is one of a
+// trusted signer. It reports false when another one says something else.
+func (d *decision) matchOMS(o *omsOutcome, j *judged) bool {
+	if j.kind != kindOMS || j.match == nil {
+		return true
+	}
+	parsed, err := statement.ParseOMS(j.s.payload)
+	var members map[string]digest.Digest
+	var wrong []string
+	if err != nil {
+		wrong = []string{errorText(err)}
+	} else if members, wrong = match(d.model, parsed); o.explicit {
+		wrong = append(wrong, forbidden(o.rule, parsed, signatureFile)...)
+	}
+	if len(wrong) > 0 {
+		j.cause = causeCondition
+		j.phrase = fmt.Sprintf("is an OMS statement by %s that does not match: %s", j.match.by(), firstOf(wrong))
+		o.mismatches = append(o.mismatches, mismatch{*j, wrong})
+		return true
+	}
+	if len(o.by) > 0 && !maps.Equal(o.members, members) {
+		return false
+	}
+	o.members = members
+	o.by = append(o.by, j.match.by())
+	for _, relaxation := range slices.Concat(j.s.relaxed, parsed.Relaxations) {
+		o.relaxed = append(o.relaxed, fmt.Sprintf("%s is accepted although %s", shortDigest(j.evidence), relaxation))
+	}
+	return true
+}
+
+// forbidden returns what an OMS statement does that the rule does not allow.
+// own is the path of the signature itself, which every signer leaves out.
+func forbidden(rule policy.OMSRequirement, o *statement.OMS, own string) []string {
+	var out []string
+	if len(rule.HashTypes) > 0 && !slices.Contains(rule.HashTypes, o.HashType) {
+		out = append(out, fmt.Sprintf("its hash type is %s, and the rules allow %s", o.HashType, listing(rule.HashTypes)))
+	}
+	if len(rule.Methods) > 0 && !slices.Contains(rule.Methods, o.Method) {
+		out = append(out, fmt.Sprintf("its method is %s, and the rules allow %s", o.Method, listing(rule.Methods)))
+	}
+	if o.AllowSymlinks && !rule.Symlinks {
+		out = append(out, "its signer followed symbolic links, which the rules do not allow (symlinks)")
+	}
+	if !rule.AnyIgnorePaths {
+		allowed := append(statement.DefaultIgnorePaths(), rule.IgnorePaths...)
+		for _, p := range o.IgnorePaths {
+			if p != own && !statement.Ignored(p, allowed) {
+				out = append(out, fmt.Sprintf("its signer left out %q, which the rules do not allow (ignorePaths)", shorten(p)))
+			}
+		}
+	}
+	return out
+}
+
 // mismatch is a trusted OMS statement of other files.
 type mismatch struct {
-	finding
+	judged
 	wrong []string
 }
 
 func describeMismatches(all []mismatch) (found string, each []string) {
 	first := all[0]
 	if len(all) == 1 {
-		return fmt.Sprintf("one by %s that does not match: %s", first.key.Name, firstOf(first.wrong)), first.wrong
+		return fmt.Sprintf("one by %s that does not match: %s", first.match.by(), firstOf(first.wrong)), first.wrong
 	}
 	for _, m := range all {
 		for _, w := range m.wrong {
-			each = append(each, fmt.Sprintf("%s by %s does not match: %s", shortDigest(m.evidence), m.key.Name, w))
+			each = append(each, fmt.Sprintf("%s by %s does not match: %s", shortDigest(m.evidence), m.match.by(), w))
 		}
 	}
 	return fmt.Sprintf("%d by trusted signers, none of which matches", len(all)), each
@@ -93,11 +195,7 @@ func describeMismatches(all []mismatch) (found string, each []string) {
 // name the same files with the same digests. What the statement names and no raw
 // layer is must be in the grouping tars, when there are any. wrong has every
 // difference, and is empty when they match.
-func match(m *artifacttypes.Model, payload []byte) (members map[string]digest.Digest, wrong []string) {
-	o, err := statement.ParseOMS(payload)
-	if err != nil {
-		return nil, []string{errorText(err)}
-	}
+func match(m *artifacttypes.Model, o *statement.OMS) (members map[string]digest.Digest, wrong []string) {
 	if o.Method != statement.MethodFiles || o.HashType != statement.HashSHA256 {
 		return nil, []string{fmt.Sprintf("it signs %s by %s, which cannot be compared with layers", o.Method, o.HashType)}
 	}

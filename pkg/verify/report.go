@@ -20,6 +20,8 @@ const (
 	// not met is one of the warnings.
 	Warned  Decision = "warned"
 	Skipped Decision = "skipped" // nothing was verified: [SkipUnsafe]
+	// Refused is what only [Explain] reports: [Verify] answers with a [*Refusal].
+	Refused Decision = "refused"
 )
 
 // Outcome is how one check came out.
@@ -29,6 +31,7 @@ type Outcome string
 const (
 	Passed  Outcome = "passed"
 	Failed  Outcome = "failed"
+	Counted Outcome = "counted" // the evidence counts for the requirement
 	Ignored Outcome = "ignored" // the evidence counts for no requirement
 )
 
@@ -40,6 +43,26 @@ type Report struct {
 	Policy   string        `json:"policy,omitempty"` // where the rules come from
 	Checks   []Check       `json:"checks,omitempty"`
 	Warnings []string      `json:"warnings,omitempty"`
+	// Requirements are all requirements of all rules, in their order.
+	Requirements []RequirementResult `json:"requirements,omitempty"`
+	// Memory is what to remember for the next decision about this scope; nil when
+	// no rules ask for it or the model was not accepted.
+	Memory *Memory `json:"memory,omitempty"`
+}
+
+func (r Report) clone() Report {
+	r.Checks = slices.Clone(r.Checks)
+	r.Warnings = slices.Clone(r.Warnings)
+	r.Requirements = slices.Clone(r.Requirements)
+	for i := range r.Requirements {
+		r.Requirements[i].Details = slices.Clone(r.Requirements[i].Details)
+		r.Requirements[i].Evidence = slices.Clone(r.Requirements[i].Evidence)
+	}
+	if r.Memory != nil {
+		m := *r.Memory
+		r.Memory = &m
+	}
+	return r
 }
 
 // Check is one requirement that was compared with one piece of evidence.
@@ -47,8 +70,10 @@ type Check struct {
 	Requirement   string        `json:"requirement,omitempty"`
 	Outcome       Outcome       `json:"outcome"`
 	PredicateType string        `json:"predicateType,omitempty"` // of the signed statement; only when passed
-	Signer        string        `json:"signer,omitempty"`        // name of the key in the rules
-	Fingerprint   string        `json:"fingerprint,omitempty"`   // of the key
+	Signer        string        `json:"signer,omitempty"`        // its name in the rules
+	Fingerprint   string        `json:"fingerprint,omitempty"`   // of a key signer's key
+	Identity      string        `json:"identity,omitempty"`      // in the certificate of another signer
+	Issuer        string        `json:"issuer,omitempty"`        // that vouched for the identity of a keyless signer
 	Evidence      digest.Digest `json:"evidence,omitempty"`      // of the referrer manifest
 	Detail        string        `json:"detail,omitempty"`
 }
@@ -63,10 +88,13 @@ type Refusal struct {
 	Policy  string        `json:"policy,omitempty"`
 	Reasons []Reason      `json:"reasons"`
 	Checks  []Check       `json:"checks,omitempty"`
+	// Requirements are all requirements of all rules, also those that hold.
+	Requirements []RequirementResult `json:"requirements,omitempty"`
 }
 
 // Reason is a requirement that is not met.
 type Reason struct {
+	Policy      string `json:"policy,omitempty"` // where the rules come from
 	Requirement string `json:"requirement"`
 	LookedFor   string `json:"lookedFor"`
 	Found       string `json:"found"` // in one sentence
@@ -166,6 +194,9 @@ func cut(s string, most int) string {
 	}
 	return s
 }
+
+// quoted is text of others, bounded.
+func quoted(s string) string { return strconv.Quote(shorten(s)) }
 
 // errorText is the text of an error about bytes of others. Not all of it is
 // quoted by whom it comes from, so that what a terminal would not show as it is,

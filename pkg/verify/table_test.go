@@ -159,7 +159,7 @@ func rows(t *testing.T) []row {
 		{"no verification material", m, evidence(edited(func(doc map[string]any) { delete(doc, "verificationMaterial") })), release, refused, []string{"verification material"}},
 		{"certificate", m, evidence(edited(func(doc map[string]any) {
 			doc["verificationMaterial"] = map[string]any{"certificate": map[string]any{"rawBytes": "AAAA"}}
-		})), release, refused, []string{"with a certificate, not with a key"}},
+		})), release, refused, []string{"is not usable"}},
 		{"unknown field", m, evidence(edited(func(doc map[string]any) { doc["more"] = 1 })), release, refused, []string{"does not parse"}},
 		{"duplicate field", m, evidence(retold(replaceIn(`"dsseEnvelope":`, `"mediaType":"x","dsseEnvelope":`))), release, refused, []string{"does not parse"}},
 		{"duplicate field beside rawBytes", m, evidence(retold(replaceIn(`"publicKey":{"hint":""}`, `"publicKey":{"rawBytes":"","rawBytes":""}`))), release, refused, []string{"does not parse"}},

@@ -19,6 +19,9 @@ type Subject struct {
 	Name       string // what policy scopes match: host/repository, oci:PATH, archive:FILE
 	Descriptor ocispec.Descriptor
 	Manifest   []byte
+	// Config is the blob of the model's config; nil when it was not read. Rules
+	// that ask for it (policy.Rules.NeedsConfig) cannot be decided without.
+	Config []byte
 }
 
 // reference names the subject in commands that the user is told to run.
@@ -87,10 +90,7 @@ func (v Verified) Report() Report {
 	if v.state == nil {
 		return Report{}
 	}
-	r := v.state.report
-	r.Checks = slices.Clone(r.Checks)
-	r.Warnings = slices.Clone(r.Warnings)
-	return r
+	return v.state.report.clone()
 }
 
 // Members returns the files that the grouping tars of the model must hold, path
@@ -135,11 +135,26 @@ func (s Subject) model() (*artifacttypes.Model, error) {
 	if got := d.Digest.Algorithm().FromBytes(s.Manifest); got != d.Digest {
 		return nil, &integrity.Error{What: "manifest", Want: d.Digest, Got: got, WantSize: d.Size, GotSize: d.Size}
 	}
-	return artifacttypes.ParseManifest(s.Manifest)
+	model, err := artifacttypes.ParseManifest(s.Manifest)
+	if err != nil || s.Config == nil {
+		return model, err
+	}
+	return model, checkConfig(s.Config, model.Manifest.Config)
+}
+
+// checkConfig compares the config with what the manifest says of it.
+func checkConfig(config []byte, want ocispec.Descriptor) error {
+	if size := int64(len(config)); size != want.Size {
+		return &integrity.Error{What: "config", Want: want.Digest, WantSize: want.Size, GotSize: size}
+	}
+	if got := want.Digest.Algorithm().FromBytes(config); got != want.Digest {
+		return &integrity.Error{What: "config", Want: want.Digest, Got: got, WantSize: want.Size, GotSize: want.Size}
+	}
+	return nil
 }
 
 // clone keeps the caller from changing what was decided on.
 func (s Subject) clone() Subject {
-	s.Manifest = slices.Clone(s.Manifest)
+	s.Manifest, s.Config = slices.Clone(s.Manifest), slices.Clone(s.Config)
 	return s
 }

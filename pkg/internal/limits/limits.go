@@ -122,6 +122,10 @@ const (
 	// TrustedRootBytes bounds a trusted root; that of the public-good instance has
 	// 10 KiB.
 	TrustedRootBytes = 4 << 20
+	// BundleCertificates bounds the chain in a bundle; real ones have three.
+	BundleCertificates = 16
+	// VersionBytes bounds the version of a model that is compared with others.
+	VersionBytes = 256
 	// PolicyBytes bounds a policy document.
 	PolicyBytes = 1 << 20
 	// OverridesBytes bounds a modseal.yaml.
