@@ -74,7 +74,7 @@ func (c Condition) String() string {
 	if c.Name != "" {
 		return fmt.Sprintf("condition %q", c.Name)
 	}
-	return "condition " + strings.Join(strings.Fields(c.Expression), " ")
+	return "condition " + shorten(strings.Join(strings.Fields(c.Expression), " "))
 }
 
 // Equal compares what was written.

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math"
 	"math/bits"
-	"strings"
 
 	"cel.dev/cel-go/cel"
 	"cel.dev/cel-go/common/functions"
@@ -30,7 +29,7 @@ func costOptions(env *cel.Env, regexps map[string]uint64) ([]cel.ProgramOption, 
 	m := meter{regexps: regexps, sizes: types.NewSizeCalculator(
 		// The defaults take every deeper or larger value for one of endless size.
 		types.SizeCalculatorMaxDepth(limits.ConditionSizeDepth),
-		types.SizeCalculatorMaxTraversal(2*limits.ConditionValues),
+		types.SizeCalculatorMaxTraversal(limits.ConditionMemory),
 	)}
 	guarded, err := m.guardAll(env)
 	if err != nil {
@@ -115,11 +114,11 @@ func (m meter) weigh(function string, args []ref.Val) uint64 {
 		if len(args) > 1 {
 			return add(sum, multiply(first, m.instructions(args[1])/runesPerStep+1))
 		}
-	case "replace", "join", "indexOf", "lastIndexOf", "contains":
+	case "replace", "join", "indexOf", "lastIndexOf":
 		// A result of a copy of one argument for every rune or element of another,
 		// or a search that begins anew at every rune.
 		for _, a := range args[1:] {
-			sum = add(sum, multiply(add(length(args[0]), 1)*runesPerStep, m.size(function, a)))
+			sum = add(sum, multiply(add(elements(args[0]), 1), elements(a))/runesPerStep)
 		}
 		return sum
 	case "distinct":
@@ -159,7 +158,7 @@ func shallow(function string) bool {
 	case "size", "_[_]", "_[?_]", "_?._", "_+_", "type", "dyn", "first", "last", "hasValue", "value", "or", "orValue", "optional.of", "optional.ofNonZeroValue":
 		return true
 	}
-	return strings.HasPrefix(function, "@")
+	return false
 }
 
 func (m meter) instructions(pattern ref.Val) uint64 {
@@ -185,6 +184,17 @@ func length(v ref.Val) uint64 {
 		return 0
 	}
 	return 1
+}
+
+// elements is the number of bytes of a text, or of elements.
+func elements(v ref.Val) uint64 {
+	switch v := v.(type) {
+	case types.String:
+		return uint64(len(v))
+	case types.Bytes:
+		return uint64(len(v))
+	}
+	return length(v)
 }
 
 func add(a, b uint64) uint64 {

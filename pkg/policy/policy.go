@@ -232,23 +232,27 @@ func (r Rules) Signers() []Signer {
 }
 
 // OMS returns what the rules require of OMS statements, with the signers whose
-// statements count filled in.
+// statements count filled in. [Parse] takes at most one such requirement in a
+// scope, and whoever makes rules otherwise keeps to that: the first one counts.
 func (r Rules) OMS() OMSRequirement {
-	var oms OMSRequirement
+	var oms *OMSRequirement
 	var others []Signer
 	for _, req := range r.Requirements {
 		switch {
-		case req.OMS != nil:
-			oms.Required = oms.Required || req.OMS.Required
-			oms.Signers = addSigners(oms.Signers, req.OMS.Signers)
+		case req.OMS != nil && oms == nil:
+			oms = req.OMS
 		case req.Signature != nil:
 			others = addSigners(others, req.Signature.Signers)
 		}
 	}
-	if len(oms.Signers) == 0 {
-		oms.Signers = others
+	var out OMSRequirement
+	if oms != nil {
+		out = *oms
 	}
-	return oms
+	if len(out.Signers) == 0 {
+		out.Signers = others
+	}
+	return out
 }
 
 func addSigners(to, from []Signer) []Signer {
