@@ -28,6 +28,30 @@ type Source interface {
 	Referrers(ctx context.Context, desc ocispec.Descriptor, artifactType string, fn func([]ocispec.Descriptor) error) error
 }
 
+// pager is a Source whose lists come in pages that cost a request each.
+type pager interface {
+	// ReferrersWithin is Referrers of at most so many pages; an error that wraps
+	// errdef.ErrTooManyPages means that there are more.
+	ReferrersWithin(ctx context.Context, desc ocispec.Descriptor, artifactType string, pages int, fn func([]ocispec.Descriptor) error) error
+}
+
+// Bounds are what whoever decides wants to see at most. A bound that is 0, or
+// beyond that of package limits, is that of package limits.
+type Bounds struct {
+	Referrers int // of one subject, of any type: each is fetched
+	Pages     int // of one list of them
+}
+
+func (b Bounds) within() Bounds {
+	bound := func(n, most int) int {
+		if n <= 0 {
+			return most
+		}
+		return min(n, most)
+	}
+	return Bounds{Referrers: bound(b.Referrers, limits.Referrers), Pages: bound(b.Pages, limits.ReferrerPages)}
+}
+
 // Node is a referrer whose bytes were checked.
 type Node struct {
 	// Descriptor has the artifact type and the annotations of the manifest, not
@@ -48,12 +72,18 @@ const fetchers = 8
 // Entries that are gone, and those whose manifest names another subject, are
 // left out. An entry that is not what the listing says is an integrity error.
 func List(ctx context.Context, t Source, subject ocispec.Descriptor) ([]Node, error) {
-	return list(ctx, t, subject, nil)
+	return list(ctx, t, subject, Bounds{}, nil)
+}
+
+// ListWithin is [List] with bounds: more than they allow is a [*TooManyError],
+// before any of it is fetched.
+func ListWithin(ctx context.Context, t Source, subject ocispec.Descriptor, b Bounds) ([]Node, error) {
+	return list(ctx, t, subject, b, nil)
 }
 
 // list is List below ancestors, which must not come up again.
-func list(ctx context.Context, t Source, subject ocispec.Descriptor, ancestors []digest.Digest) ([]Node, error) {
-	entries, err := Listed(ctx, t, subject)
+func list(ctx context.Context, t Source, subject ocispec.Descriptor, b Bounds, ancestors []digest.Digest) ([]Node, error) {
+	entries, err := listed(ctx, t, subject, b.within())
 	if err != nil {
 		return nil, err
 	}
@@ -94,7 +124,11 @@ func list(ctx context.Context, t Source, subject ocispec.Descriptor, ancestors [
 // fetching it: sorted by digest, each digest once, and nothing in it believed
 // but that the descriptors are well formed.
 func Listed(ctx context.Context, t Source, subject ocispec.Descriptor) ([]ocispec.Descriptor, error) {
-	entries, err := native(ctx, t, subject)
+	return listed(ctx, t, subject, Bounds{}.within())
+}
+
+func listed(ctx context.Context, t Source, subject ocispec.Descriptor, b Bounds) ([]ocispec.Descriptor, error) {
+	entries, err := nativeWithin(ctx, t, subject, b)
 	if err != nil && !errors.Is(err, errdef.ErrUnsupported) {
 		return nil, err
 	}
@@ -104,23 +138,36 @@ func Listed(ctx context.Context, t Source, subject ocispec.Descriptor) ([]ocispe
 			return nil, err
 		}
 		entries = index.descriptors()
+		if len(entries) > b.Referrers {
+			return nil, &TooManyError{Subject: subject.Digest, What: "referrers", Limit: b.Referrers}
+		}
 	}
 	return entriesOf(subject, entries)
 }
 
 // native collects what the target itself lists.
 func native(ctx context.Context, t Source, subject ocispec.Descriptor) ([]ocispec.Descriptor, error) {
-	tooMany := &TooManyError{Subject: subject.Digest, What: "referrers", Limit: limits.Referrers}
+	return nativeWithin(ctx, t, subject, Bounds{}.within())
+}
+
+func nativeWithin(ctx context.Context, t Source, subject ocispec.Descriptor, b Bounds) ([]ocispec.Descriptor, error) {
+	tooMany := &TooManyError{Subject: subject.Digest, What: "referrers", Limit: b.Referrers}
 	var entries []ocispec.Descriptor
-	err := t.Referrers(ctx, subject, "", func(page []ocispec.Descriptor) error {
-		if len(entries)+len(page) > limits.Referrers {
+	collect := func(page []ocispec.Descriptor) error {
+		if len(entries)+len(page) > b.Referrers {
 			return tooMany
 		}
 		entries = append(entries, page...)
 		return nil
-	})
+	}
+	var err error
+	if p, ok := t.(pager); ok {
+		err = p.ReferrersWithin(ctx, subject, "", b.Pages, collect)
+	} else {
+		err = t.Referrers(ctx, subject, "", collect)
+	}
 	if errors.Is(err, errdef.ErrTooManyPages) {
-		return nil, &TooManyError{Subject: subject.Digest, What: "pages of referrers", Limit: limits.ReferrerPages}
+		return nil, &TooManyError{Subject: subject.Digest, What: "pages of referrers", Limit: b.Pages}
 	}
 	return entries, err
 }
@@ -220,7 +267,7 @@ type walker struct {
 }
 
 func (w *walker) walk(ctx context.Context, subject ocispec.Descriptor, path []digest.Digest) error {
-	nodes, err := list(ctx, w.t, subject, path)
+	nodes, err := list(ctx, w.t, subject, Bounds{}, path)
 	if err != nil {
 		return err
 	}

@@ -16,13 +16,17 @@ import (
 
 // orasAt returns oras-go's repository, whose requests go to s.
 func (r *Repository) orasAt(s *site) (*orasremote.Repository, error) {
+	return newORAS(&siteClient{repo: r, site: s}, r.ref, r.route.home.root.Scheme == "http", limits.ReferrerPages)
+}
+
+func newORAS(client orasremote.Client, ref registry.Reference, plainHTTP bool, referrerPages int) (*orasremote.Repository, error) {
 	o := &orasremote.Repository{
-		Client:               &siteClient{repo: r, site: s},
-		Reference:            r.ref,
-		PlainHTTP:            r.route.home.root.Scheme == "http",
+		Client:               client,
+		Reference:            ref,
+		PlainHTTP:            plainHTTP,
 		MaxMetadataBytes:     limits.ListingBytes,
 		TagListMaxPages:      limits.TagPages,
-		ReferrerListMaxPages: limits.ReferrerPages,
+		ReferrerListMaxPages: referrerPages,
 		SkipReferrersGC:      true,
 	}
 	// oras-go would maintain the fallback tag itself, and lose entries of
@@ -85,8 +89,18 @@ func (r *Repository) Tags(ctx context.Context, last string, fn func(tags []strin
 // believed only after the manifests were read. An error that wraps
 // errdef.ErrUnsupported means that the registry has no such API.
 func (r *Repository) Referrers(ctx context.Context, desc ocispec.Descriptor, artifactType string, fn func([]ocispec.Descriptor) error) error {
+	return r.ReferrersWithin(ctx, desc, artifactType, limits.ReferrerPages, fn)
+}
+
+// ReferrersWithin is [Repository.Referrers] of at most so many pages, empty ones
+// included; an error that wraps errdef.ErrTooManyPages means that there are more.
+func (r *Repository) ReferrersWithin(ctx context.Context, desc ocispec.Descriptor, artifactType string, pages int, fn func([]ocispec.Descriptor) error) error {
 	return r.list(ctx, "list referrers of "+desc.Digest.String(), func(o *orasremote.Repository, deliver func(func() error) error) error {
-		err := o.Referrers(ctx, desc, artifactType, func(page []ocispec.Descriptor) error {
+		o, err := newORAS(o.Client, o.Reference, o.PlainHTTP, pages)
+		if err != nil {
+			return err
+		}
+		err = o.Referrers(ctx, desc, artifactType, func(page []ocispec.Descriptor) error {
 			return deliver(func() error { return fn(page) })
 		})
 		switch StatusCode(err) {
