@@ -11,6 +11,7 @@ import (
 	"github.com/modseal/modseal/artifacttypes"
 	"github.com/modseal/modseal/pkg/internal/integrity"
 	"github.com/modseal/modseal/pkg/internal/limits"
+	"github.com/modseal/modseal/pkg/policy"
 	"github.com/modseal/modseal/pkg/referrer"
 	"github.com/modseal/modseal/pkg/verify"
 )
@@ -56,34 +57,128 @@ func children(t Target, raw []byte) string {
 	return b.String()
 }
 
-// evidence reads every bundle that is attached to the artifact. A bundle that
-// cannot be read is evidence too: it is reported, and proves nothing.
-func (a *artifact) evidence(ctx context.Context) ([]verify.Evidence, error) {
-	nodes, err := referrer.List(ctx, a.repository, a.descriptor)
-	if err != nil {
-		return nil, fmt.Errorf("%s: signatures: %w", a.at(a.descriptor), err)
+// evidence reads every bundle that is attached to the artifact, within the limits
+// of all rules, and what cosign attached before it had bundles if one of the rules
+// counts that. A bundle that cannot be read is evidence too: it is reported, and
+// proves nothing.
+func (a *artifact) evidence(ctx context.Context, rules ...policy.Rules) ([]verify.Evidence, error) {
+	g := newGathering(a, rules)
+	if err := g.bundles(ctx); err != nil {
+		return nil, err
 	}
-	var out []verify.Evidence
-	var total int64
+	for _, suffix := range legacySuffixes(rules) {
+		if err := g.legacy(ctx, suffix); err != nil {
+			return nil, err
+		}
+	}
+	return g.evidence, nil
+}
+
+// gathering collects evidence about an artifact.
+type gathering struct {
+	*artifact
+	bounds   referrer.Bounds
+	bytes    int64 // bound of all of it together
+	total    int64 // so far
+	evidence []verify.Evidence
+}
+
+func newGathering(a *artifact, rules []policy.Rules) *gathering {
+	g := &gathering{artifact: a, bounds: referrer.Bounds{Referrers: limits.Referrers, Pages: limits.ReferrerPages}, bytes: limits.EvidenceBytes}
+	for _, r := range rules {
+		g.bounds.Referrers = tighter(g.bounds.Referrers, r.Limits.Referrers)
+		g.bounds.Pages = tighter(g.bounds.Pages, r.Limits.Pages)
+		g.bytes = tighter(g.bytes, r.Limits.Bytes)
+	}
+	return g
+}
+
+// tighter returns the lower bound; 0 is none.
+func tighter[T int | int64](have, other T) T {
+	if other <= 0 {
+		return have
+	}
+	return min(have, other)
+}
+
+func (g *gathering) bundles(ctx context.Context) error {
+	nodes, err := referrer.ListWithin(ctx, g.repository, g.descriptor, g.bounds)
+	if err != nil {
+		return fmt.Errorf("%s: signatures: %w", g.at(g.descriptor), err)
+	}
 	for _, n := range nodes {
 		layer, ok := bundleLayer(n.Manifest)
 		if !ok {
 			continue
 		}
-		if total += layer.Size; total > limits.EvidenceBytes {
-			return nil, &integrity.TooLargeError{What: a.at(a.descriptor) + ": its signatures and attestations together", Size: total, Limit: limits.EvidenceBytes}
-		}
 		e := verify.Evidence{Digest: n.Descriptor.Digest}
-		e.Bundle, e.Err = fetchBytes(ctx, a.location, layer, limits.BundleBytes, "bundle")
-		if ctx.Err() != nil {
-			return nil, context.Cause(ctx)
+		if e.Bundle, e.Err, err = g.fetch(ctx, layer, limits.BundleBytes, "bundle"); err != nil {
+			return err
 		}
-		if ClassOf(e.Err) == ClassTransport || ClassOf(e.Err) == ClassUnauthorized {
-			return nil, fmt.Errorf("%s: bundle %s: %w", a.at(a.descriptor), layer.Digest, e.Err)
-		}
-		out = append(out, e)
+		g.evidence = append(g.evidence, e)
 	}
-	return out, nil
+	return nil
+}
+
+// legacy reads what is under one of cosign's tags. A tag that holds something
+// else is evidence that cannot be read: anybody may move a tag.
+func (g *gathering) legacy(ctx context.Context, suffix string) error {
+	image, layers, err := referrer.Legacy(ctx, g.repository, g.descriptor.Digest, suffix, g.bounds.Referrers-len(g.evidence))
+	if as[*referrer.LegacyError](err) {
+		g.evidence = append(g.evidence, verify.Evidence{Legacy: &verify.Legacy{}, Err: err})
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("%s: signatures under %s: %w", g.at(g.descriptor), referrer.LegacyTag(g.descriptor.Digest, suffix), err)
+	}
+	attestation := suffix == artifacttypes.LegacyAttestationSuffix
+	limit := int64(limits.SimpleSigningBytes)
+	if attestation {
+		limit = limits.BundleBytes
+	}
+	for _, layer := range layers {
+		e := verify.Evidence{Digest: image, Legacy: &verify.Legacy{Annotations: layer.Annotations, Attestation: attestation}}
+		if e.Legacy.Payload, e.Err, err = g.fetch(ctx, layer, limit, "signature"); err != nil {
+			return err
+		}
+		g.evidence = append(g.evidence, e)
+	}
+	return nil
+}
+
+// fetch reads a blob of evidence. broken is what is wrong with this one alone;
+// err ends it all.
+func (g *gathering) fetch(ctx context.Context, blob ocispec.Descriptor, limit int64, what string) (data []byte, broken, err error) {
+	if g.total += blob.Size; g.total > g.bytes {
+		return nil, nil, &integrity.TooLargeError{What: g.at(g.descriptor) + ": its signatures and attestations together", Size: g.total, Limit: g.bytes}
+	}
+	data, broken = fetchBytes(ctx, g.location, blob, limit, what)
+	if ctx.Err() != nil {
+		return nil, nil, context.Cause(ctx)
+	}
+	if c := ClassOf(broken); c == ClassTransport || c == ClassUnauthorized {
+		return nil, nil, fmt.Errorf("%s: %s %s: %w", g.at(g.descriptor), what, blob.Digest, broken)
+	}
+	return data, broken, nil
+}
+
+// legacySuffixes returns the tags of cosign's that one of the rules counts.
+func legacySuffixes(rules []policy.Rules) []string {
+	var signatures, attestations bool
+	for _, r := range rules {
+		for _, req := range r.Requirements {
+			signatures = signatures || req.Signature != nil && req.Signature.LegacyTags
+			attestations = attestations || req.Attestation != nil && req.Attestation.LegacyTags
+		}
+	}
+	var out []string
+	if signatures {
+		out = append(out, artifacttypes.LegacySignatureSuffix)
+	}
+	if attestations {
+		out = append(out, artifacttypes.LegacyAttestationSuffix)
+	}
+	return out
 }
 
 // bundleLayer returns the one layer of a referrer that holds a Sigstore bundle.

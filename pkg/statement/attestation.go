@@ -162,7 +162,7 @@ func Attestation(subject digest.Digest, predicateType string, predicate []byte) 
 
 func checkPredicate(predicateType string, predicate []byte) error {
 	if len(predicate) > limits.PredicateBytes {
-		return invalid("the predicate has %d bytes, more than %d", len(predicate), limits.PredicateBytes)
+		return invalid("the predicate has more than %d bytes", limits.PredicateBytes)
 	}
 	if len(predicate) == 0 {
 		return invalid("the predicate is empty")

@@ -153,7 +153,7 @@ an OCI layout on disk (oci:PATH:TAG), or a local path (./PATH, /PATH, dir:PATH).
 		}
 	}
 	add(groupModel, a.packCommand(), a.pushCommand(), a.pullCommand(), a.inspectCommand(), a.treeCommand(), a.listCommand(), a.copyCommand())
-	add(groupTrust, a.signCommand(), a.verifyCommand(), a.keygenCommand(), a.policyCommand())
+	add(groupTrust, a.signCommand(), a.attestCommand(), a.verifyCommand(), a.keygenCommand(), a.policyCommand())
 	add(groupRegistry, a.loginCommand(), a.logoutCommand(), a.serveCommand(), a.gcCommand())
 	root.AddCommand(a.versionCommand())
 	root.InitDefaultCompletionCmd()
