@@ -84,21 +84,12 @@ type gathering struct {
 }
 
 func newGathering(a *artifact, rules []policy.Rules) *gathering {
-	g := &gathering{artifact: a, bounds: referrer.Bounds{Referrers: limits.Referrers, Pages: limits.ReferrerPages}, bytes: limits.EvidenceBytes}
+	all := []policy.Limits{{Referrers: limits.Referrers, Pages: limits.ReferrerPages, Bytes: limits.EvidenceBytes}}
 	for _, r := range rules {
-		g.bounds.Referrers = tighter(g.bounds.Referrers, r.Limits.Referrers)
-		g.bounds.Pages = tighter(g.bounds.Pages, r.Limits.Pages)
-		g.bytes = tighter(g.bytes, r.Limits.Bytes)
+		all = append(all, r.Limits)
 	}
-	return g
-}
-
-// tighter returns the lower bound; 0 is none.
-func tighter[T int | int64](have, other T) T {
-	if other <= 0 {
-		return have
-	}
-	return min(have, other)
+	l := policy.MergeLimits(all...)
+	return &gathering{artifact: a, bounds: referrer.Bounds{Referrers: l.Referrers, Pages: l.Pages}, bytes: l.Bytes}
 }
 
 func (g *gathering) bundles(ctx context.Context) error {
@@ -166,10 +157,8 @@ func (g *gathering) fetch(ctx context.Context, blob ocispec.Descriptor, limit in
 func legacySuffixes(rules []policy.Rules) []string {
 	var signatures, attestations bool
 	for _, r := range rules {
-		for _, req := range r.Requirements {
-			signatures = signatures || req.Signature != nil && req.Signature.LegacyTags
-			attestations = attestations || req.Attestation != nil && req.Attestation.LegacyTags
-		}
+		s, a := r.NeedsLegacyTags()
+		signatures, attestations = signatures || s, attestations || a
 	}
 	var out []string
 	if signatures {
