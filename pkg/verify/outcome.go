@@ -148,8 +148,15 @@ func (o *outcome) checks() []Check {
 }
 
 func (e EvidenceResult) check(requirement string) Check {
-	return Check{
+	c := Check{
 		Requirement: requirement, Outcome: Passed, PredicateType: e.PredicateType, Signer: e.Signer,
 		Fingerprint: e.Fingerprint, Identity: e.Identity, Issuer: e.Issuer, Evidence: e.Digest,
 	}
+	if e.Legacy {
+		c.Detail = "in the form of before bundles"
+		if e.Reference != "" {
+			c.Detail += ", for " + quoted(e.Reference)
+		}
+	}
+	return c
 }

@@ -49,9 +49,14 @@ type EvidenceResult struct {
 	Time          time.Time     `json:"time,omitzero"` // oldest trusted time of the signature
 	// TimeSource says whose time it is: "log URL" or "timestamp URL". Both are
 	// empty when nobody trusted has seen the signature.
-	TimeSource string  `json:"timeSource,omitempty"`
-	Outcome    Outcome `json:"outcome"`       // Counted or Ignored
-	Why        string  `json:"why,omitempty"` // it was ignored
+	TimeSource string `json:"timeSource,omitempty"`
+	// Legacy: it comes from a tag of cosign's of before bundles. Reference is what
+	// its signer called the subject, of a signature that is one of those; nobody
+	// compares it.
+	Legacy    bool    `json:"legacy,omitempty"`
+	Reference string  `json:"reference,omitempty"`
+	Outcome   Outcome `json:"outcome"`       // Counted or Ignored
+	Why       string  `json:"why,omitempty"` // it was ignored
 }
 
 // reason is what a refusal says of a requirement that failed.
@@ -84,6 +89,9 @@ func (j judged) result(counted bool) EvidenceResult {
 			e.Time, e.TimeSource = m.when.at, m.when.source
 		}
 		e.PredicateType = j.s.header.PredicateType
+		if e.Legacy = j.s.legacy; e.Legacy {
+			e.Reference = j.s.header.Subjects[0].Name
+		}
 	}
 	return e
 }
