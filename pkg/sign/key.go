@@ -14,7 +14,6 @@ import (
 	"github.com/sigstore/sigstore/pkg/cryptoutils"
 
 	"github.com/modseal/modseal/pkg/internal/limits"
-	"github.com/modseal/modseal/pkg/trust"
 )
 
 // Errors of [Load].
@@ -138,11 +137,7 @@ func newSigner(name string, private crypto.PrivateKey) (*Signer, error) {
 	default:
 		return nil, fmt.Errorf("%s: %w: keys of type %T are not used for signing", name, ErrKey, private)
 	}
-	public, err := trust.NewKey(name, signer.Public())
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrKey, err)
-	}
-	return &Signer{private: signer, public: public}, nil
+	return fromLocal(name, signer)
 }
 
 // Curve is the curve of a key that [GenerateKeyPair] makes.

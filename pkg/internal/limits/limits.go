@@ -119,6 +119,15 @@ const (
 
 	// KeyBytes bounds a key file.
 	KeyBytes = 1 << 20
+	// ChainCertificates bounds the certificates of a signer's chain; the longest in
+	// use have five.
+	ChainCertificates = 16
+	// TokenBytes bounds an identity token: those of CI systems have 2 KiB, and HTTP
+	// servers take headers of 8 to 64 KiB.
+	TokenBytes = 64 << 10
+	// ServiceBytes bounds the answer of a signing service or an identity provider;
+	// the largest, of transparency logs, have 20 KiB.
+	ServiceBytes = 4 << 20
 	// TrustedRootBytes bounds a trusted root; that of the public-good instance has
 	// 10 KiB.
 	TrustedRootBytes = 4 << 20

@@ -1,0 +1,48 @@
+package sign
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+)
+
+// schemes are those of RFC 3986 with an authority; pkcs11 has none (RFC 7512).
+var schemes = regexp.MustCompile(`^(?:[A-Za-z][A-Za-z0-9+.-]*://|pkcs11:)`)
+
+// IsReference reports whether s names a key that is in no file, such as
+// awskms://… or pkcs11:… . A reference that no store knows is one, too, so that
+// it is refused and not looked for as a file.
+func IsReference(s string) bool { return schemes.MatchString(s) }
+
+// ReferenceError says that the key that a reference names cannot be used.
+type ReferenceError struct {
+	Reference string // without a PIN
+	Next      string // what to do
+	Err       error
+}
+
+// NewReferenceError returns the error about reference, whose PIN is taken out.
+func NewReferenceError(reference, next string, err error) *ReferenceError {
+	return &ReferenceError{Reference: Redact(reference), Next: next, Err: err}
+}
+
+func (e *ReferenceError) Error() string {
+	text := fmt.Sprintf("key %s: %v", e.Reference, e.Err)
+	if e.Next != "" {
+		text += "; " + e.Next
+	}
+	return text
+}
+
+// Unwrap returns the cause.
+func (e *ReferenceError) Unwrap() error { return e.Err }
+
+var pinValue = regexp.MustCompile(`(pin-value=)[^&;]*`)
+
+// Redact takes the PIN out of a reference, for messages.
+func Redact(reference string) string {
+	if !strings.HasPrefix(reference, "pkcs11:") {
+		return reference
+	}
+	return pinValue.ReplaceAllString(reference, "${1}…")
+}
