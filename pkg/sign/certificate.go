@@ -128,12 +128,12 @@ func rfc3339(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 // Whether its end is believed is theirs to say.
 func checkChain(chain []*x509.Certificate, now time.Time) error {
 	for i, c := range chain[1:] {
+		if selfSigned(c) && i+2 < len(chain) {
+			return fmt.Errorf("%w: number %d (%s) is a root, and others follow it; put the leaf first, then each that issued the one before", ErrCertificate, i+2, c.Subject)
+		}
 		if err := chain[i].CheckSignatureFrom(c); err != nil {
 			return fmt.Errorf("%w: number %d (%s) did not issue number %d (%s): %w; put the leaf first, then each that issued the one before",
 				ErrCertificate, i+2, c.Subject, i+1, chain[i].Subject, err)
-		}
-		if selfSigned(c) && i+2 < len(chain) {
-			return fmt.Errorf("%w: number %d (%s) is a root, and others follow it", ErrCertificate, i+2, c.Subject)
 		}
 	}
 	if len(chain) == 1 {

@@ -2,7 +2,7 @@ package sign
 
 import (
 	"context"
-	"crypto/ed25519"
+	"crypto"
 	"errors"
 	"fmt"
 	"net/http"
@@ -56,18 +56,26 @@ func (s *Signer) WithServices(o ServiceOptions) (*Signer, error) {
 	if s.key == nil {
 		return nil, fmt.Errorf("%w: a keyless signer has its services already", ErrConfig)
 	}
-	versions := sign.RekorAPIVersions
-	if _, ok := s.key.public.Public.(ed25519.PublicKey); ok {
-		// A log of version 2 takes hashes, and DSSE signs the message itself.
-		versions = []uint32{1}
-	}
-	chosen, err := choose(o, versions)
+	chosen, err := choose(o, logVersions(s.key.public))
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%s (%s): %w", s.key.public.Name, s.key.public.Describe(), err)
 	}
 	out := *s
 	out.services = chosen
 	return &out, nil
+}
+
+// logVersions returns the versions of transparency logs that take signatures of k.
+// Version 2 takes hashes, and with Ed25519 DSSE signs the message itself. Version 1
+// verifies EC with SHA-256 whatever the curve (entries of kind dsse, Rekor v1.5.3).
+func logVersions(k trust.Key) []uint32 {
+	switch k.Hash() {
+	case 0:
+		return []uint32{1}
+	case crypto.SHA256:
+		return sign.RekorAPIVersions
+	}
+	return []uint32{rekorV2}
 }
 
 func choose(o ServiceOptions, logVersions []uint32) (*services, error) {
@@ -81,7 +89,7 @@ func choose(o ServiceOptions, logVersions []uint32) (*services, error) {
 	var err error
 	if all := o.Config.RekorLogURLs(); len(all) > 0 {
 		if s.logs, err = root.SelectServices(all, o.Config.RekorLogURLsConfig(), logVersions, s.now()); err != nil {
-			return nil, fmt.Errorf("%w: %ss: %w", ErrConfig, serviceLog, err)
+			return nil, fmt.Errorf("%w: %ss that take this kind of key: %w", ErrConfig, serviceLog, err)
 		}
 	}
 	if all := o.Config.TimestampAuthorityURLs(); len(all) > 0 {
@@ -109,9 +117,30 @@ func (s *services) timed() bool {
 	return len(s.stamps) > 0
 }
 
-// witness has timestamp authorities and logs see the signature in b. signer is the
-// PEM text of who signed.
-func (s *services) witness(ctx context.Context, b *protobundle.Bundle, signature, signer []byte) error {
+// witness has timestamp authorities and logs see the signature in b, which c has
+// made.
+func (s *services) witness(ctx context.Context, b *protobundle.Bundle, signature []byte, c credential) error {
+	if err := s.stamp(ctx, b, signature); err != nil {
+		return err
+	}
+	// A client of logs that finds a chain would call its leaf a key (sigstore-go
+	// v1.3.0): it is shown the leaf alone.
+	shown := &protobundle.Bundle{MediaType: b.MediaType, Content: b.Content, VerificationMaterial: c.material(FormCosign)}
+	for _, service := range s.logs {
+		to := s.caller(ctx, serviceLog, service.URL)
+		log, err := newLog(service, to)
+		if err == nil {
+			err = log.GetTransparencyLogEntry(ctx, c.pem(), shown)
+		}
+		if err != nil {
+			return to.failed(ctx, err)
+		}
+	}
+	b.VerificationMaterial.TlogEntries = shown.VerificationMaterial.TlogEntries
+	return nil
+}
+
+func (s *services) stamp(ctx context.Context, b *protobundle.Bundle, signature []byte) error {
 	for _, service := range s.stamps {
 		c := s.caller(ctx, serviceTimestamp, service.URL)
 		authority := sign.NewTimestampAuthority(&sign.TimestampAuthorityOptions{URL: service.URL, Timeout: noTimeout, Transport: c})
@@ -125,16 +154,6 @@ func (s *services) witness(ctx context.Context, b *protobundle.Bundle, signature
 			b.VerificationMaterial.TimestampVerificationData = data
 		}
 		data.Rfc3161Timestamps = append(data.Rfc3161Timestamps, &protocommon.RFC3161SignedTimestamp{SignedTimestamp: token})
-	}
-	for _, service := range s.logs {
-		c := s.caller(ctx, serviceLog, service.URL)
-		log, err := newLog(service, c)
-		if err == nil {
-			err = log.GetTransparencyLogEntry(ctx, signer, b)
-		}
-		if err != nil {
-			return c.failed(ctx, err)
-		}
 	}
 	return nil
 }

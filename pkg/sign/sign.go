@@ -127,7 +127,7 @@ func (s *Signer) bundle(ctx context.Context, payload []byte, form Form) (*protob
 	if s.services == nil {
 		return b, nil
 	}
-	if err := s.services.witness(ctx, b, sig, c.pem()); err != nil {
+	if err := s.services.witness(ctx, b, sig, c); err != nil {
 		return nil, err
 	}
 	if err := s.services.check(b, c, s.Identity()); err != nil {

@@ -318,8 +318,9 @@ func TestLoadRefuses(t *testing.T) {
 	}
 }
 
-func TestOMSBundleFollowsTheSchemas(t *testing.T) {
-	t.Parallel()
+// omsSchemas returns a function that validates with the schemas of OMS.
+func omsSchemas(t *testing.T) func(part string, data []byte) {
+	t.Helper()
 	dir := filepath.Join("..", "..", "..", "shared", "testdata", "oms", "schemas")
 	if _, err := os.Stat(dir); err != nil {
 		t.Skip(dir, "is not there:", err)
@@ -339,7 +340,7 @@ func TestOMSBundleFollowsTheSchemas(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	validate := func(part string, data []byte) {
+	return func(part string, data []byte) {
 		t.Helper()
 		schema, err := compiler.Compile("https://model_signing/" + part + "/v1.0/schema")
 		if err != nil {
@@ -353,6 +354,11 @@ func TestOMSBundleFollowsTheSchemas(t *testing.T) {
 			t.Errorf("%s: %v\n%s", part, err, data)
 		}
 	}
+}
+
+func TestOMSBundleFollowsTheSchemas(t *testing.T) {
+	t.Parallel()
+	validate := omsSchemas(t)
 	d := strings.Repeat("ab", 32)
 	oms, err := statement.NewOMS("m", []statement.Resource{{Name: "b/a", Digest: d, Algorithm: "sha256"}, {Name: "b.c", Digest: d, Algorithm: "sha256"}}, []string{"x"})
 	if err != nil {

@@ -37,8 +37,8 @@ func NewAuthority(t testing.TB, name string, notBefore, notAfter time.Time) *Aut
 	}
 	rootKey, key := newKey(t, elliptic.P384()), newKey(t, elliptic.P384())
 	rootTemplate := template(" root")
-	root := authority{intermediate: rootTemplate, key: rootKey}.sign(t, rootTemplate, rootKey)
-	intermediate := authority{intermediate: root, key: rootKey}.sign(t, template(" intermediate"), key)
+	root := authority{intermediate: rootTemplate, key: rootKey}.sign(t, rootTemplate, rootKey.Public())
+	intermediate := authority{intermediate: root, key: rootKey}.sign(t, template(" intermediate"), key.Public())
 	return &Authority{authority{root: root, intermediate: intermediate, key: key}}
 }
 
@@ -104,7 +104,7 @@ func (a *Authority) Issue(t testing.TB, l Leaf) Holder {
 	template.SerialNumber, err = rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 100))
 	check(t, err)
 	key := newKey(t, curve)
-	return Holder{Key: key, Chain: []*x509.Certificate{a.sign(t, template, key), a.intermediate}}
+	return Holder{Key: key, Chain: []*x509.Certificate{a.sign(t, template, key.Public()), a.intermediate}}
 }
 
 // PEM returns the chain of h as PEM, leaf first.

@@ -2,7 +2,6 @@ package virtual
 
 import (
 	"crypto"
-	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/sha256"
@@ -45,14 +44,20 @@ type Identity struct {
 // over it.
 func (s *Sigstore) issue(t testing.TB, id Identity) (*x509.Certificate, crypto.Signer) {
 	t.Helper()
+	if id.Curve == nil {
+		id.Curve = elliptic.P256()
+	}
+	key := newKey(t, id.Curve)
+	return s.certify(t, id, key.Public()), key
+}
+
+func (s *Sigstore) certify(t testing.TB, id Identity, public crypto.PublicKey) *x509.Certificate {
+	t.Helper()
 	if id.NotBefore.IsZero() {
 		id.NotBefore = time.Now().Add(-time.Minute)
 	}
 	if id.NotAfter.IsZero() {
 		id.NotAfter = id.NotBefore.Add(10 * time.Minute)
-	}
-	if id.Curve == nil {
-		id.Curve = elliptic.P256()
 	}
 	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 100))
 	check(t, err)
@@ -77,18 +82,17 @@ func (s *Sigstore) issue(t testing.TB, id Identity) (*x509.Certificate, crypto.S
 			template.ExtraExtensions = append(template.ExtraExtensions, pkix.Extension{Id: e.id, Value: der})
 		}
 	}
-	key := newKey(t, id.Curve)
-	cert := s.fulcio.sign(t, template, key)
+	cert := s.fulcio.sign(t, template, public)
 	if !id.NoSCT {
 		template.ExtraExtensions = append(template.ExtraExtensions, s.sct(t, cert))
-		cert = s.fulcio.sign(t, template, key)
+		cert = s.fulcio.sign(t, template, public)
 	}
-	return cert, key
+	return cert
 }
 
-func (a authority) sign(t testing.TB, template *x509.Certificate, key *ecdsa.PrivateKey) *x509.Certificate {
+func (a authority) sign(t testing.TB, template *x509.Certificate, public crypto.PublicKey) *x509.Certificate {
 	t.Helper()
-	der, err := x509.CreateCertificate(rand.Reader, template, a.intermediate, key.Public(), a.key)
+	der, err := x509.CreateCertificate(rand.Reader, template, a.intermediate, public, a.key)
 	check(t, err)
 	cert, err := x509.ParseCertificate(der)
 	check(t, err)

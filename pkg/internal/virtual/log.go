@@ -85,8 +85,13 @@ func dsseEntry(t testing.TB, e entry) []byte {
 // (https://github.com/sigstore/rekor-tiles/blob/v2.3.0/CLIENTS.md).
 func (s *Sigstore) logV2(t testing.TB, e entry) *protorekor.TransparencyLogEntry {
 	t.Helper()
-	body := hashedRekord(t, e)
-	leafHash := rfc6962.DefaultHasher.HashLeaf(body)
+	return s.tilesEntry(t, hashedRekord(t, e))
+}
+
+// tilesEntry is the entry with the given body in a log of nothing else.
+func (s *Sigstore) tilesEntry(t testing.TB, body []byte) *protorekor.TransparencyLogEntry {
+	t.Helper()
+	leafHash := leafHash(body)
 	signer, err := signature.LoadECDSASignerVerifier(s.tiles, crypto.SHA256)
 	check(t, err)
 	noteSigner, err := tilesnote.NewNoteSigner(context.Background(), s.tilesOrigin(), signer)
@@ -126,3 +131,5 @@ func hashedRekord(t testing.TB, e entry) []byte {
 	check(t, err)
 	return canonical
 }
+
+func leafHash(body []byte) []byte { return rfc6962.DefaultHasher.HashLeaf(body) }

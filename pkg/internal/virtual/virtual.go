@@ -39,6 +39,7 @@ type Sigstore struct {
 	tiles  *ecdsa.PrivateKey   // of the log of Rekor v2
 	ct     *ecdsa.PrivateKey   // of the certificate transparency log
 	fulcio authority
+	stamps *stamps // the timestamp authority that [Sigstore.Serve] adds
 }
 
 // authority signs leaf certificates.
@@ -88,6 +89,9 @@ func (s *Sigstore) Root(t testing.TB, o RootOptions) []byte {
 		}
 		if !o.NoTimestamps {
 			timestamps = append(timestamps, s.v1.TimestampingAuthorities()...)
+			if s.stamps != nil {
+				timestamps = append(timestamps, s.stamps.authority)
+			}
 		}
 		if !o.NoLogs {
 			maps.Copy(logs, s.logs(t))
