@@ -135,6 +135,38 @@ const (
 	BundleCertificates = 16
 	// VersionBytes bounds the version of a model that is compared with others.
 	VersionBytes = 256
+	// TrustedRootMembers bounds each list of a trusted root; that of the
+	// public-good instance has at most three.
+	TrustedRootMembers = 128
+	// ChainCertificates bounds a chain of certificates in a trusted root.
+	ChainCertificates = 8
+	// LogIDBytes bounds the identifier of a log, which is a SHA-256.
+	LogIDBytes = 64
+	// SigningConfigBytes bounds a signing configuration; that of the public-good
+	// instance has 1 KiB.
+	SigningConfigBytes = 1 << 20
+	// Services bounds each list of services of a signing configuration.
+	Services = 128
+	// Certificates bounds the certificates of one file.
+	Certificates = 128
+	// TrustItems bounds what a store of trust material, or a file that carries
+	// it, holds.
+	TrustItems = 1_000
+	// TrustFileBytes bounds a file that carries trust material between sites.
+	TrustFileBytes = 32 << 20
+	// TrustIndexBytes bounds the index of a store of trust material: some 500
+	// bytes for each item.
+	TrustIndexBytes = 4 << 20
+	// TrustTextBytes bounds the name of a source and the URL of a service.
+	TrustTextBytes = 2 << 10
+	// TUFFileBytes bounds one file of a TUF repository, whatever its metadata
+	// announce; those of the public-good instance have at most 60 KiB.
+	TUFFileBytes = 5 << 20
+	// TUFBytes bounds all that is fetched from a TUF repository at once.
+	TUFBytes = 64 << 20
+	// TUFURLBytes bounds the URL of a TUF repository, which becomes the name of a
+	// directory.
+	TUFURLBytes = 200
 	// PolicyBytes bounds a policy document.
 	PolicyBytes = 1 << 20
 	// OverridesBytes bounds a modseal.yaml.
