@@ -119,8 +119,8 @@ const (
 
 	// KeyBytes bounds a key file.
 	KeyBytes = 1 << 20
-	// ChainCertificates bounds the certificates of a signer's chain; the longest in
-	// use have five.
+	// ChainCertificates bounds a chain of certificates, of a signer or in a trusted
+	// root; the longest in use have five.
 	ChainCertificates = 16
 	// TokenBytes bounds an identity token: those of CI systems have 2 KiB, and HTTP
 	// servers take headers of 8 to 64 KiB.
@@ -138,8 +138,6 @@ const (
 	// TrustedRootMembers bounds each list of a trusted root; that of the
 	// public-good instance has at most three.
 	TrustedRootMembers = 128
-	// ChainCertificates bounds a chain of certificates in a trusted root.
-	ChainCertificates = 8
 	// LogIDBytes bounds the identifier of a log, which is a SHA-256.
 	LogIDBytes = 64
 	// SigningConfigBytes bounds a signing configuration; that of the public-good
