@@ -19,9 +19,10 @@ GOLANGCI_LINT := $(TOOLS)/golangci-lint-$(GOLANGCI_LINT_VERSION)
 GOFUMPT       := $(TOOLS)/gofumpt-$(GOFUMPT_VERSION)
 GOVULNCHECK   := $(TOOLS)/govulncheck-$(GOVULNCHECK_VERSION)
 
-# The modules of this repository; e2e is its own, so that the registries it
-# tests against are no dependency of modseal.
-MODULES := . e2e
+# The modules of this repository; e2e and hack/sigstore are their own, so that the
+# registries and the Sigstore that modseal is tested against are no dependency of
+# modseal.
+MODULES := . e2e hack/sigstore
 
 .DEFAULT_GOAL := help
 
@@ -44,6 +45,7 @@ demo: build ## Push, verify and pull a signed model on the embedded registry, th
 .PHONY: test
 test: ## Run the tests; scripts that need an absent tool or registry are skipped by name
 	$(GO) test $(WAITING) ./...
+	cd hack/sigstore && $(GO) test ./...
 	cd e2e && $(GO) test -timeout 20m -parallel 4 ./...
 
 .PHONY: race
@@ -104,6 +106,11 @@ check-generated: ## Fail when generated files or go.mod are stale
 .PHONY: peers
 peers: ## Install the tools that modseal is tested against into ./bin/peers
 	hack/peers.sh
+
+# Built as "go test" builds, so that the two share what they compile.
+.PHONY: sigstore
+sigstore: ## Build ./bin/sigstore, a private Sigstore on loopback (hack/sigstore)
+	cd hack/sigstore && $(GO) build -ldflags '-s -w' -o $(BIN)/sigstore .
 
 .PHONY: models
 models: ## Fetch the real models that the tests use into ./bin/models
