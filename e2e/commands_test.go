@@ -56,6 +56,10 @@ var commands = map[string]func(ts *testscript.TestScript, neg bool, args []strin
 	"editmanifest": editmanifest,
 	"manifestsize": manifestsize,
 	"addreferrer":  addReferrer,
+	// private Sigstore
+	"sigstore": useSigstore,
+	"token":    getToken,
+	"graft":    graft,
 	// values
 	"same":   same,
 	"events": eventsIn,

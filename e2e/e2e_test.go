@@ -26,7 +26,8 @@ func TestMain(m *testing.M) {
 		"modseal": func() {
 			os.Exit(cli.Main(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 		},
-		"measure": measure,
+		"measure":   measure,
+		"nonetwork": nonetwork,
 	})
 }
 
@@ -40,6 +41,8 @@ func TestScripts(t *testing.T) {
 	if len(files) == 0 {
 		t.Fatal("testdata has no scripts")
 	}
+	private.dir = t.TempDir()
+	t.Cleanup(private.stop)
 	var once, perKind []string
 	for _, f := range files {
 		script, err := os.ReadFile(f)
@@ -162,7 +165,8 @@ func enoughRoom() (bool, error) {
 	return uint64(size)*2+4<<30 <= fs.Bavail*uint64(fs.Bsize), nil
 }
 
-// condition answers [peer:NAME], [models], [oms], [room] and [root].
+// condition answers [peer:NAME], [models], [oms], [sigstore], [netns], [room] and
+// [root].
 func condition(name string) (bool, error) {
 	var there bool
 	var why string
@@ -180,6 +184,12 @@ func condition(name string) (bool, error) {
 	case "oms":
 		_, err := os.Stat(filepath.Join(testdataOfOthers(), "oms"))
 		there, why = err == nil, "the signed models of others are missing (set MODSEAL_TESTDATA to the directory that has oms/)"
+	case "sigstore":
+		_, err := os.Stat(private.program())
+		there, why = err == nil, "bin/sigstore is missing (make sigstore)"
+	case "netns":
+		err := hasNamespaces()
+		there, why = err == nil, fmt.Sprintf("no network namespace can be made: %v", err)
 	case "room":
 		return enoughRoom()
 	case "root":
