@@ -6,6 +6,7 @@ import (
 	"github.com/modseal/modseal/pkg/digestcache"
 	"github.com/modseal/modseal/pkg/progress"
 	"github.com/modseal/modseal/pkg/remote"
+	"github.com/modseal/modseal/pkg/sign"
 	"github.com/modseal/modseal/pkg/transfer"
 )
 
@@ -18,6 +19,9 @@ type Options struct {
 	// StateDir is a directory for what makes later runs cheaper, such as what a
 	// pull wrote; empty means to remember nothing.
 	StateDir string
+	// Keys resolves key references such as awskms://…; nil means that keys are
+	// files. pkg/sign/keyref has one that knows them all.
+	Keys sign.KeyStore
 }
 
 // Client does the verbs of modseal. It is safe for concurrent use.

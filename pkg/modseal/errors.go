@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/http"
 
 	"oras.land/oras-go/v2/errdef"
 
@@ -13,6 +14,7 @@ import (
 	"github.com/modseal/modseal/pkg/policy"
 	"github.com/modseal/modseal/pkg/referrer"
 	"github.com/modseal/modseal/pkg/remote"
+	"github.com/modseal/modseal/pkg/sign"
 	"github.com/modseal/modseal/pkg/source"
 	"github.com/modseal/modseal/pkg/verify"
 )
@@ -58,9 +60,9 @@ var classes = []struct {
 	{ClassIntegrity, func(err error) bool { return as[*integrity.Error](err) || as[*materialize.MemberError](err) }},
 	{ClassDrift, func(err error) bool { return as[*DriftError](err) }},
 	{ClassUsage, func(err error) bool { return errors.Is(err, ErrUsage) }},
-	{ClassUnauthorized, remote.IsUnauthorized},
+	{ClassUnauthorized, isUnauthorized},
 	{ClassNotFound, isNotFound},
-	{ClassTransport, remote.IsTransport},
+	{ClassTransport, isTransport},
 }
 
 // ClassOf sorts err into a class.
@@ -78,7 +80,7 @@ func ClassOf(err error) Class {
 
 func isRefused(err error) bool {
 	return as[*verify.Refusal](err) || as[*ManifestError](err) || as[*integrity.TooLargeError](err) ||
-		as[*referrer.TooManyError](err) || as[*referrer.CycleError](err) || as[*policy.NoScopeError](err) ||
+		as[*referrer.TooManyError](err) || as[*referrer.CycleError](err) || as[*policy.NoScopeError](err) || as[*SitePolicyError](err) || as[*sign.SelfCheckError](err) ||
 		errors.Is(err, materialize.ErrUnsafeArchive) || errors.Is(err, materialize.ErrUnsafeDestination)
 }
 
@@ -90,6 +92,22 @@ func isNotFound(err error) bool {
 
 func isUndecided(err error) bool {
 	return as[*verify.Undecided](err) || as[*TrustError](err)
+}
+
+func isUnauthorized(err error) bool {
+	var service *sign.ServiceError
+	if errors.As(err, &service) {
+		return service.Status == http.StatusUnauthorized || service.Status == http.StatusForbidden
+	}
+	return remote.IsUnauthorized(err)
+}
+
+func isTransport(err error) bool {
+	var service *sign.ServiceError
+	if errors.As(err, &service) {
+		return service.Temporary
+	}
+	return remote.IsTransport(err)
 }
 
 func as[T error](err error) bool {

@@ -1,106 +1,73 @@
 package modseal
 
 import (
-	"errors"
+	"context"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/modseal/modseal/pkg/policy"
+	"github.com/modseal/modseal/pkg/sign"
+	"github.com/modseal/modseal/pkg/trust"
+	"github.com/modseal/modseal/pkg/verify"
 )
 
-// PolicyInit says what a new policy accepts: what the key signed, below a
-// prefix.
-type PolicyInit struct {
-	KeyFile     string // path of a public key, which is copied into the document
-	Prefix      string // see policy.Scope
-	SignerName  string // empty: the base name of the key file
-	OMSRequired bool
-}
-
-// NewPolicy returns the text of a policy document.
-func NewPolicy(p PolicyInit) ([]byte, error) {
-	name := p.SignerName
-	if name == "" {
-		name = strings.TrimSuffix(filepath.Base(p.KeyFile), ".pub")
-	}
-	key, err := readKey(name, p.KeyFile)
-	if err != nil {
-		return nil, err
-	}
-	text := policy.Template(policy.TemplateOptions{
-		Prefix: p.Prefix, SignerName: name, Key: string(key.PEM()), OMSRequired: p.OMSRequired,
-	})
-	// What is written must be readable: the prefix comes from the user.
-	if _, err := policy.Parse("policy", text); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrUsage, err)
-	}
-	return text, nil
-}
-
-// WritePolicy writes a new policy to file, making its directory. A file that
-// exists is not overwritten.
-func WritePolicy(file string, p PolicyInit) error {
-	text, err := NewPolicy(p)
-	if err != nil {
-		return err
-	}
-	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
-		return err
-	}
-	err = writeNew(file, text, 0o644)
-	if errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("%w: %s exists and is not overwritten; edit it, or write to another --file", ErrUsage, file)
-	}
-	return err
-}
-
-// PolicyCheck is what [CheckPolicy] found in a valid policy.
+// PolicyCheck is what [Client.CheckPolicy] found in a valid policy.
 type PolicyCheck struct {
 	File         string           `json:"file"`
 	Scopes       int              `json:"scopes"`
-	Keys         []PolicyKey      `json:"keys"`
+	Signers      []PolicySigner   `json:"signers"`
 	Target       string           `json:"target,omitempty"`
 	AppliedScope string           `json:"appliedScope,omitempty"`
 	Warnings     []policy.Warning `json:"warnings,omitempty"`
 }
 
-// PolicyKey is a key that a policy names.
-type PolicyKey struct {
-	Name        string `json:"name"`
-	Algorithm   string `json:"algorithm"`
-	Fingerprint string `json:"fingerprint"`
+// PolicySigner is somebody whom a policy names.
+type PolicySigner struct {
+	Name        string      `json:"name"`
+	Method      sign.Method `json:"method"`
+	Algorithm   string      `json:"algorithm,omitempty"`   // of a key
+	Fingerprint string      `json:"fingerprint,omitempty"` // of a key
+	Identity    string      `json:"identity,omitempty"`    // in certificates
+	Issuer      string      `json:"issuer,omitempty"`      // who vouches for a keyless signer
 }
 
-// CheckPolicy reads a policy strictly, loads every key that it names, and finds
-// the scope that applies to target unless that is empty.
-func CheckPolicy(file, target string) (*PolicyCheck, error) {
+// CheckPolicy reads a policy strictly, loads every key and certificate that it
+// names, and finds the scope that applies to target unless that is empty. It asks
+// no service: trusted roots are those that are here.
+func (c *Client) CheckPolicy(ctx context.Context, file, target string) (*PolicyCheck, error) {
 	p, err := readPolicy(file)
 	if err != nil {
 		return nil, err
 	}
-	res := &PolicyCheck{File: file, Scopes: len(p.Scopes), Target: target, Warnings: p.Check(time.Now())}
-	seen := map[PolicyKey]bool{}
+	now := time.Now()
+	res := &PolicyCheck{File: file, Scopes: len(p.Scopes), Target: target, Warnings: p.Check(now)}
+	known := verify.Trust{Keys: map[string]trust.Key{}, Authorities: map[string]trust.Authority{}}
 	fingerprints := map[string]string{}
+	seen := map[string]bool{}
 	for _, scope := range p.Scopes {
-		keys, err := signerKeys(policy.Rules{Requirements: scope.Requirements}.Signers(), file)
-		if err != nil {
-			return nil, err
-		}
 		for _, s := range (policy.Rules{Requirements: scope.Requirements}).Signers() {
-			k := keys[s.Name]
-			fingerprints[s.Name] = k.Fingerprint().String()
-			found := PolicyKey{Name: s.Name, Algorithm: k.Describe(), Fingerprint: k.Fingerprint().String()}
-			if !seen[found] {
-				seen[found] = true
-				res.Keys = append(res.Keys, found)
+			if seen[s.Name] {
+				continue
+			}
+			seen[s.Name] = true
+			// A key that only a service knows is not asked for here.
+			if s.Key == "" || !sign.IsReference(s.Key) {
+				if err := c.identify(ctx, s, file, true, &known); err != nil {
+					return nil, err
+				}
+			}
+			described := describeSigner(s, known)
+			if described.Fingerprint != "" {
+				fingerprints[s.Name] = described.Fingerprint
+			}
+			res.Signers = append(res.Signers, described)
+			for _, w := range known.Authorities[s.Name].Warnings(now) {
+				res.Warnings = append(res.Warnings, policy.Warning{Line: scope.Line, Scope: scope.Prefix, Message: fmt.Sprintf("signer %q: %s", s.Name, w)})
 			}
 		}
 	}
 	res.Warnings = append(res.Warnings, p.CheckKeys(fingerprints)...)
+	res.Warnings = append(res.Warnings, c.checkRoots(ctx, p, file, now)...)
 	if target == "" {
 		return res, nil
 	}
@@ -114,4 +81,40 @@ func CheckPolicy(file, target string) (*PolicyCheck, error) {
 	}
 	res.AppliedScope = rules.Scope
 	return res, nil
+}
+
+// checkRoots says which trusted roots are missing, too old or expired.
+func (c *Client) checkRoots(ctx context.Context, p *policy.Policy, file string, now time.Time) []policy.Warning {
+	var out []policy.Warning
+	for _, r := range p.TrustedRoots {
+		warn := func(message string) {
+			out = append(out, policy.Warning{Line: 1, Message: fmt.Sprintf("trusted root %q: %s", r.Name, message)})
+		}
+		root, err := c.root(ctx, r, file, true)
+		if err != nil {
+			warn(err.Error())
+			continue
+		}
+		for _, w := range root.Describe(now).Warnings {
+			warn(w)
+		}
+	}
+	return out
+}
+
+func describeSigner(s policy.Signer, known verify.Trust) PolicySigner {
+	out := PolicySigner{Name: s.Name, Method: sign.MethodKey}
+	switch {
+	case s.Certificate != nil:
+		out.Method, out.Identity = sign.MethodCertificate, s.Certificate.Identity.String()
+	case s.Keyless != nil:
+		out.Method, out.Identity, out.Issuer = sign.MethodKeyless, s.Keyless.Identity.String(), s.Keyless.Issuer.String()
+	default:
+		if key, ok := known.Keys[s.Name]; ok {
+			out.Algorithm, out.Fingerprint = key.Describe(), key.Fingerprint().String()
+		} else {
+			out.Algorithm = sign.Redact(s.Key)
+		}
+	}
+	return out
 }

@@ -4,6 +4,10 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"slices"
 
@@ -47,12 +51,10 @@ func (c *Client) Pull(ctx context.Context, target, dir string, o PullOptions) (*
 		return nil, err
 	}
 	before := c.registry.Sources()
-	var trust *trusted
-	if !o.SkipVerificationUnsafe {
-		// Whom to trust is known before the registry is asked anything.
-		if trust, err = o.Trust.load(l.Scope()); err != nil {
-			return nil, err
-		}
+	// Whom to trust is known before the registry is asked anything.
+	trust, err := c.trustedUnlessSkipped(ctx, o, l.Scope())
+	if err != nil {
+		return nil, err
 	}
 	a, err := l.resolve(ctx)
 	if err != nil {
@@ -73,10 +75,35 @@ func (c *Client) Pull(ctx context.Context, target, dir string, o PullOptions) (*
 	if err != nil {
 		return nil, err
 	}
+	if err := c.remember(ctx, trust, v); err != nil {
+		return nil, err
+	}
 	return &PullResult{
 		Reference: l.String(), Digest: a.descriptor.Digest.String(),
 		Verification: v.Report(), Files: res, Sources: mirrorsSince(c.registry.Sources(), before),
 	}, nil
+}
+
+// trustedUnlessSkipped returns nil when nothing is to be verified, which the
+// policies of the site do not allow.
+func (c *Client) trustedUnlessSkipped(ctx context.Context, o PullOptions, scope string) (*trusted, error) {
+	if !o.SkipVerificationUnsafe {
+		return c.trusted(ctx, o.Trust, scope)
+	}
+	for _, file := range o.Trust.SitePolicyFiles {
+		if _, err := os.Stat(file); !errors.Is(err, fs.ErrNotExist) {
+			return nil, &SitePolicyError{File: file}
+		}
+	}
+	return nil, nil //nolint:nilnil // no rules is what was asked for
+}
+
+// SitePolicyError says that verification was to be skipped where a policy of the
+// site holds.
+type SitePolicyError struct{ File string }
+
+func (e *SitePolicyError) Error() string {
+	return fmt.Sprintf("verification is not to be skipped here: %s holds for everybody on this machine", e.File)
 }
 
 // mirrorsSince returns what came from where since before, or nothing when no

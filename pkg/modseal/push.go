@@ -74,8 +74,9 @@ func (c *Client) Push(ctx context.Context, dir, target string, o PackOptions) (*
 		return nil, err
 	}
 	// Whatever can be found wrong is found before the first byte moves.
+	var with *signer
 	if o.Signer != nil {
-		if err := o.Signer.load(); err != nil {
+		if with, err = c.signer(ctx, o.Signer); err != nil {
 			return nil, err
 		}
 	}
@@ -101,8 +102,8 @@ func (c *Client) Push(ctx context.Context, dir, target string, o PackOptions) (*
 	for _, d := range tree.EmptyDirs {
 		res.Warnings = append(res.Warnings, fmt.Sprintf("empty directory %q is not stored", d))
 	}
-	if o.Signer != nil {
-		if res.Signatures, res.Warnings, err = signPacked(ctx, l, packed, filepath.Base(tree.Dir), o.Signer, res.Warnings); err != nil {
+	if with != nil {
+		if res.Signatures, res.Warnings, err = signPacked(ctx, l, packed, filepath.Base(tree.Dir), with, res.Warnings); err != nil {
 			return nil, err
 		}
 	}

@@ -22,35 +22,11 @@ import (
 	"github.com/modseal/modseal/pkg/verify"
 )
 
-// SignOptions say what signs.
-type SignOptions struct {
-	Key string // path of a private key
-	// Password is asked for the password of an encrypted key; nil means that
-	// there is nobody to ask.
-	Password func() ([]byte, error)
-
-	signer *sign.Signer
-}
-
-func (o *SignOptions) load() error {
-	if o.signer != nil {
-		return nil
-	}
-	pem, err := readSmall(o.Key, limits.KeyBytes)
-	if err != nil {
-		return fmt.Errorf("signing key: %w", err)
-	}
-	o.signer, err = sign.Load(o.Key, pem, o.Password)
-	// The password of a key is stretched in 64 MiB of memory (scrypt), which is
-	// given back before the work begins that needs memory too.
-	debug.FreeOSMemory()
-	return err
-}
-
 // Signature is a bundle that is attached to an artifact.
 type Signature struct {
 	Digest        string `json:"digest"` // of the referrer manifest
 	PredicateType string `json:"predicateType"`
+	Signer        string `json:"signer,omitempty"` // who signed: a key, a certificate's name, an identity
 	// Existed means that the same signer had made the same claim before, so
 	// that nothing was added.
 	Existed bool `json:"existed,omitempty"`
@@ -77,7 +53,8 @@ func (c *Client) Sign(ctx context.Context, target string, o SignOptions) (*SignR
 	if err != nil {
 		return nil, err
 	}
-	if err := o.load(); err != nil {
+	signer, err := c.signer(ctx, &o)
+	if err != nil {
 		return nil, err
 	}
 	a, err := l.resolve(ctx)
@@ -90,12 +67,12 @@ func (c *Client) Sign(ctx context.Context, target string, o SignOptions) (*SignR
 		name = filepath.Base(l.Path)
 	}
 	resources := func() ([]statement.Resource, error) { return a.resources(ctx) }
-	res.Signatures, res.Warnings, err = a.sign(ctx, name, resources, &o)
+	res.Signatures, res.Warnings, err = a.sign(ctx, name, resources, signer)
 	return res, err
 }
 
 // signPacked signs what was just packed: the digests of its files are known.
-func signPacked(ctx context.Context, l *location, packed *pack.Artifact, name string, o *SignOptions, warnings []string) ([]Signature, []string, error) {
+func signPacked(ctx context.Context, l *location, packed *pack.Artifact, name string, s *signer, warnings []string) ([]Signature, []string, error) {
 	a, err := newArtifact(l, packed.Descriptor, packed.Manifest)
 	if err != nil {
 		return nil, warnings, err
@@ -107,7 +84,7 @@ func signPacked(ctx context.Context, l *location, packed *pack.Artifact, name st
 		}
 		return out, nil
 	}
-	signatures, more, err := a.sign(ctx, name, resources, o)
+	signatures, more, err := a.sign(ctx, name, resources, s)
 	return signatures, append(warnings, more...), err
 }
 
@@ -158,37 +135,37 @@ type claim struct {
 //
 // All statements are made before the first bundle is attached: a model whose
 // files cannot be listed must not come out half signed.
-func (a *artifact) sign(ctx context.Context, name string, resources func() ([]statement.Resource, error), o *SignOptions) ([]Signature, []string, error) {
-	existing, err := a.signedBy(ctx, o.signer.Public())
+func (a *artifact) sign(ctx context.Context, name string, resources func() ([]statement.Resource, error), s *signer) ([]Signature, []string, error) {
+	existing, err := a.signedBy(ctx, s)
 	if err != nil {
 		return nil, nil, err
 	}
-	claims, warnings, err := a.claims(name, resources, o.signer, existing)
+	claims, warnings, err := a.claims(name, resources, s, existing)
 	if err != nil {
 		return nil, nil, err
 	}
 	var out []Signature
 	for _, c := range claims {
-		s, ok := existing[c.predicateType]
+		signature, ok := existing[c.predicateType]
 		if !ok {
-			if s, err = a.attach(ctx, c, o.signer); err != nil {
+			if signature, err = a.attach(ctx, c, s); err != nil {
 				return nil, nil, err
 			}
 		}
-		out = append(out, s)
+		out = append(out, signature)
 	}
 	return out, warnings, nil
 }
 
 // claims makes the statements; of those that exist only the predicate type.
-func (a *artifact) claims(name string, resources func() ([]statement.Resource, error), signer *sign.Signer, existing map[string]Signature) ([]claim, []string, error) {
+func (a *artifact) claims(name string, resources func() ([]statement.Resource, error), s *signer, existing map[string]Signature) ([]claim, []string, error) {
 	payload, err := statement.CosignSign(a.descriptor.Digest)
 	if err != nil {
 		return nil, nil, err
 	}
 	claims := []claim{{artifacttypes.PredicateCosignSign, payload, sign.FormCosign}}
-	if !signer.CanOMS() {
-		return claims, []string{fmt.Sprintf("no OMS signature: the specification knows no %s keys (use an elliptic curve key)", signer.Public().Describe())}, nil
+	if !s.CanOMS() {
+		return claims, []string{fmt.Sprintf("no OMS signature: the specification knows no %s keys (use an elliptic curve key)", s.Public().Describe())}, nil
 	}
 	oms := claim{predicateType: artifacttypes.PredicateOMS, form: sign.FormOMS}
 	if _, ok := existing[oms.predicateType]; !ok {
@@ -207,8 +184,8 @@ func (a *artifact) claims(name string, resources func() ([]statement.Resource, e
 	return append(claims, oms), nil, nil
 }
 
-func (a *artifact) attach(ctx context.Context, c claim, signer *sign.Signer) (Signature, error) {
-	bundle, err := signer.Sign(ctx, c.payload, c.form)
+func (a *artifact) attach(ctx context.Context, c claim, s *signer) (Signature, error) {
+	bundle, err := s.Sign(ctx, c.payload, c.form)
 	if err != nil {
 		return Signature{}, err
 	}
@@ -224,31 +201,7 @@ func (a *artifact) attach(ctx context.Context, c claim, signer *sign.Signer) (Si
 	if err != nil {
 		return Signature{}, fmt.Errorf("%s: attach signature: %w", a.at(a.descriptor), err)
 	}
-	return Signature{Digest: desc.Digest.String(), PredicateType: c.predicateType}, nil
-}
-
-// signedBy returns, by predicate type, the valid signatures that key has made
-// on the artifact before.
-func (a *artifact) signedBy(ctx context.Context, key trust.Key) (map[string]Signature, error) {
-	evidence, err := a.evidence(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if len(evidence) == 0 {
-		return nil, nil
-	}
-	v, err := verify.Verify(ctx, a.subject(), evidence, verify.Ruling{Rules: policy.FromKeys([]string{key.Name}), Trust: verify.Trust{Keys: map[string]trust.Key{key.Name: key}}})
-	if err != nil {
-		// Not signed by this key, or not so that it would be accepted: sign.
-		return nil, nil //nolint:nilerr // a refusal is an answer here
-	}
-	out := map[string]Signature{}
-	for _, c := range v.Report().Checks {
-		if c.Passed() {
-			out[c.PredicateType] = Signature{Digest: c.Evidence.String(), PredicateType: c.PredicateType, Existed: true}
-		}
-	}
-	return out, nil
+	return Signature{Digest: desc.Digest.String(), PredicateType: c.predicateType, Signer: s.Identity().String()}, nil
 }
 
 func (a *artifact) subject() verify.Subject {

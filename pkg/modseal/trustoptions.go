@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"strings"
 
 	"github.com/modseal/modseal/pkg/internal/limits"
 	"github.com/modseal/modseal/pkg/policy"
@@ -13,50 +14,159 @@ import (
 	"github.com/modseal/modseal/pkg/verify"
 )
 
-// TrustOptions say whom to trust. Keys win over PolicyFile, which wins over
-// DefaultPolicyFile; with none of them nothing can be decided.
+// TrustOptions say whom to trust. Somebody named here wins over PolicyFiles,
+// which win over DefaultPolicyFile; the policies of the site hold besides
+// whatever of these applies. With none of them nothing can be decided.
 type TrustOptions struct {
-	Keys              []string // paths of public keys: a signature by any of them is accepted
-	PolicyFile        string
-	DefaultPolicyFile string // used when it exists
+	// A signature by any of these is accepted: public keys (paths or key
+	// references), and whoever a certificate names as Identity.
+	Keys     []string
+	Identity policy.Match
+	Issuer   policy.Match // the identity provider that vouched for Identity: keyless
+	// Authorities is a PEM file of the certificate authorities to believe, roots
+	// and intermediates: the certificate method.
+	Authorities string
+	// TrustedRoot is of a Sigstore instance: a file, or a name in the trust
+	// store. Empty means the public-good instance.
+	TrustedRoot string
+
+	PolicyFiles       []string // all must accept
+	DefaultPolicyFile string   // used when it exists and nothing else is named
+	SitePolicyFiles   []string // all must accept besides; those that exist are used
+
+	// Offline asks nobody but the registry: trusted roots are files or were
+	// stored before, and key references that lead to a service are refused.
+	Offline bool
 }
 
 // TrustError says that what was named to be trusted cannot be used: a missing
 // or broken key or policy. Nothing is decided then.
-type TrustError struct{ Err error }
+type TrustError struct {
+	Err  error
+	Next string // what the user can do; may be empty
+}
 
 func (e *TrustError) Error() string { return e.Err.Error() }
 
 // Unwrap returns the cause.
 func (e *TrustError) Unwrap() error { return e.Err }
 
-// trusted is a decision that waits for an artifact: the rules and the keys that
-// they speak of.
-type trusted struct {
-	rules policy.Rules
-	trust verify.Trust
+// trusted is a decision that waits for an artifact: rules, and what their names
+// stand for.
+type trusted struct{ rulings []verify.Ruling }
+
+func (t *trusted) rules() []policy.Rules {
+	out := make([]policy.Rules, len(t.rulings))
+	for i, r := range t.rulings {
+		out[i] = r.Rules
+	}
+	return out
 }
 
-// load reads keys and policy for the repository or directory called scope.
-func (o TrustOptions) load(scope string) (*trusted, error) {
-	switch {
-	case len(o.Keys) > 0 && o.PolicyFile != "":
-		return nil, fmt.Errorf("%w: a key and a policy are both given; a policy names its own keys", ErrUsage)
-	case len(o.Keys) > 0:
-		return fromRules(policy.FromKeys(o.Keys), "")
-	case o.PolicyFile != "":
-		return fromPolicy(o.PolicyFile, scope)
+// ruleSource is a policy document that applies, or the rules of the command line,
+// which have no file.
+type ruleSource struct {
+	rules policy.Rules
+	file  string
+}
+
+// trusted reads policies and what they name, for the repository or directory
+// called scope.
+func (c *Client) trusted(ctx context.Context, o TrustOptions, scope string) (*trusted, error) {
+	sources, err := o.sources(scope)
+	if err != nil {
+		return nil, err
 	}
-	if o.DefaultPolicyFile != "" {
-		t, err := fromPolicy(o.DefaultPolicyFile, scope)
-		if !errors.Is(err, fs.ErrNotExist) {
-			return t, err
+	t := &trusted{}
+	for _, s := range sources {
+		known, err := c.known(ctx, s, o.Offline)
+		if err != nil {
+			return nil, err
+		}
+		t.rulings = append(t.rulings, verify.Ruling{Rules: s.rules, Trust: known})
+	}
+	return t, nil
+}
+
+// sources returns the rules that apply to scope, those of the site last.
+func (o TrustOptions) sources(scope string) ([]ruleSource, error) {
+	out, err := o.chosen(scope)
+	if err != nil {
+		return nil, err
+	}
+	for _, file := range o.SitePolicyFiles {
+		s, err := fromPolicy(file, scope)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+		case err != nil:
+			return nil, err
+		default:
+			out = append(out, s)
 		}
 	}
-	return nil, &verify.Undecided{
-		Why:  scope + ": nothing says whom to trust: no key, no policy" + lookedAt(o.DefaultPolicyFile),
-		Next: "name the publisher's key with --key FILE, or a policy with --policy FILE (modseal policy init writes one)",
+	if len(out) == 0 {
+		return nil, &verify.Undecided{
+			Why:  scope + ": nothing says whom to trust: no key, no identity, no policy" + lookedAt(o.DefaultPolicyFile),
+			Next: "name the publisher's key with --key FILE, or a policy with --policy FILE (modseal policy init writes one)",
+		}
 	}
+	return out, nil
+}
+
+// chosen returns the rules that the user chose.
+func (o TrustOptions) chosen(scope string) ([]ruleSource, error) {
+	flags, err := o.flags()
+	switch {
+	case err != nil:
+		return nil, err
+	case !flags.Empty() && len(o.PolicyFiles) > 0:
+		return nil, fmt.Errorf("%w: a signer and a policy are both given; a policy names its own signers", ErrUsage)
+	case !flags.Empty():
+		rules, err := policy.FromFlags(flags)
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrUsage, err)
+		}
+		rules.Subject = scope
+		return []ruleSource{{rules: rules}}, nil
+	}
+	var out []ruleSource
+	for _, file := range o.PolicyFiles {
+		s, err := fromPolicy(file, scope)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, s)
+	}
+	if len(out) == 0 && o.DefaultPolicyFile != "" {
+		s, err := fromPolicy(o.DefaultPolicyFile, scope)
+		if err == nil {
+			return []ruleSource{s}, nil
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+func (o TrustOptions) flags() (policy.Flags, error) {
+	f := policy.Flags{
+		Keys: o.Keys, Identity: o.Identity, Issuer: o.Issuer, Roots: o.Authorities, RootsName: o.Authorities,
+		TrustedRoot: trustedRoot(o.TrustedRoot),
+	}
+	return f, nil
+}
+
+// trustedRoot is what --trusted-root names: a file when it looks like one, else
+// a name in the trust store.
+func trustedRoot(s string) policy.TrustedRoot {
+	switch {
+	case s == "", s == policy.PublicGood:
+		return policy.TrustedRoot{Name: policy.PublicGood, TUF: policy.PublicGood}
+	case strings.ContainsAny(s, `/\.`):
+		return policy.TrustedRoot{Name: s, File: s}
+	}
+	return policy.TrustedRoot{Name: s}
 }
 
 func lookedAt(file string) string {
@@ -66,82 +176,95 @@ func lookedAt(file string) string {
 	return ", and no default policy at " + file
 }
 
-func fromPolicy(file, scope string) (*trusted, error) {
+func fromPolicy(file, scope string) (ruleSource, error) {
 	p, err := readPolicy(file)
 	if err != nil {
-		return nil, err
+		return ruleSource{}, err
 	}
 	rules, err := p.Rules(scope)
-	if err != nil {
-		return nil, err
-	}
-	return fromRules(rules, file)
-}
-
-func fromRules(rules policy.Rules, file string) (*trusted, error) {
-	keys, err := signerKeys(rules.Signers(), file)
-	if err != nil {
-		return nil, err
-	}
-	return &trusted{rules: rules, trust: verify.Trust{Keys: keys}}, nil
+	return ruleSource{rules: rules, file: file}, err
 }
 
 func readPolicy(file string) (*policy.Policy, error) {
 	text, err := readSmall(file, limits.PolicyBytes)
 	if err != nil {
-		return nil, &TrustError{fmt.Errorf("policy: %w", err)}
+		return nil, &TrustError{Err: fmt.Errorf("policy: %w", err)}
 	}
 	p, err := policy.Parse(file, text)
 	if err != nil {
-		return nil, &TrustError{err}
+		return nil, &TrustError{Err: err}
 	}
 	return p, nil
 }
 
-// signerKeys loads the keys of signers. Paths are relative to the directory of
-// the policy that names them, so that both can be moved together.
-func signerKeys(signers []policy.Signer, policyFile string) (map[string]trust.Key, error) {
-	keys := map[string]trust.Key{}
-	for _, s := range signers {
+// known loads what the names in the rules of a policy stand for.
+func (c *Client) known(ctx context.Context, s ruleSource, offline bool) (verify.Trust, error) {
+	t := verify.Trust{Keys: map[string]trust.Key{}, Authorities: map[string]trust.Authority{}}
+	for _, signer := range append(s.rules.Signers(), s.rules.OMS().Signers...) {
+		if err := c.identify(ctx, signer, s.file, offline, &t); err != nil {
+			return verify.Trust{}, err
+		}
+	}
+	var err error
+	if t.Roots, err = c.roots(ctx, s.rules.TrustedRoots, s.file, offline); err != nil {
+		return verify.Trust{}, err
+	}
+	t.Remembered, err = c.remembered(s.rules)
+	return t, err
+}
+
+// identify loads what a signer is known by.
+func (c *Client) identify(ctx context.Context, s policy.Signer, policyFile string, offline bool, into *verify.Trust) error {
+	var err error
+	switch {
+	case s.Key != "":
 		var key trust.Key
-		var err error
-		if s.Inline() {
-			key, err = trust.ParseKey(s.Name, []byte(s.Key))
-		} else {
-			name := s.Key
-			if policyFile != "" && !filepath.IsAbs(name) {
-				name = filepath.Join(filepath.Dir(policyFile), name)
-			}
-			key, err = readKey(s.Name, name)
+		if key, err = c.publicKey(ctx, s.Name, s.Key, policyFile, offline); err == nil {
+			into.Keys[s.Name] = key
 		}
-		if err == nil && keys[s.Name].Public != nil && !keys[s.Name].Equal(key) {
-			err = errors.New("it has two different keys")
+	case s.Certificate != nil:
+		var a trust.Authority
+		if a, err = authority(s, policyFile); err == nil {
+			into.Authorities[s.Name] = a
 		}
-		if err != nil {
-			return nil, &TrustError{fmt.Errorf("signer %q: %w", s.Name, err)}
-		}
-		keys[s.Name] = key
 	}
-	return keys, nil
+	var already *TrustError
+	if err != nil && !errors.As(err, &already) {
+		err = &TrustError{Err: fmt.Errorf("signer %q: %w", s.Name, err)}
+	}
+	return err
 }
 
-func readKey(name, file string) (trust.Key, error) {
-	pem, err := readSmall(file, limits.KeyBytes)
+func authority(s policy.Signer, policyFile string) (trust.Authority, error) {
+	roots, err := pemText(s.Certificate.Roots, policyFile)
 	if err != nil {
-		return trust.Key{}, fmt.Errorf("public key: %w", err)
+		return trust.Authority{}, fmt.Errorf("roots: %w", err)
 	}
-	return trust.ParseKey(name, pem)
+	// The command line names one file of both kinds.
+	if policyFile == "" {
+		return trust.ParseChain(s.Name, roots)
+	}
+	var intermediates []byte
+	if s.Certificate.Intermediates != "" {
+		if intermediates, err = pemText(s.Certificate.Intermediates, policyFile); err != nil {
+			return trust.Authority{}, fmt.Errorf("intermediates: %w", err)
+		}
+	}
+	return trust.ParseAuthority(s.Name, roots, intermediates)
 }
 
-// verify decides on the artifact. t is nil when the user asked for no
-// verification.
-func (a *artifact) verify(ctx context.Context, t *trusted) (verify.Verified, error) {
-	if t == nil {
-		return verify.SkipUnsafe(ctx, a.subject())
+// pemText returns PEM blocks that a policy holds or names. Paths are relative to
+// the policy, so that both can be moved together.
+func pemText(s, policyFile string) ([]byte, error) {
+	if policy.Inline(s) {
+		return []byte(s), nil
 	}
-	evidence, err := a.evidence(ctx)
-	if err != nil {
-		return verify.Verified{}, err
+	return readSmall(besidePolicy(s, policyFile), limits.KeyBytes)
+}
+
+func besidePolicy(name, policyFile string) string {
+	if policyFile == "" || filepath.IsAbs(name) {
+		return name
 	}
-	return verify.Verify(ctx, a.subject(), evidence, verify.Ruling{Rules: t.rules, Trust: t.trust})
+	return filepath.Join(filepath.Dir(policyFile), name)
 }

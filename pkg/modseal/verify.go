@@ -2,11 +2,14 @@ package modseal
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 
 	"github.com/modseal/modseal/artifacttypes"
+	"github.com/modseal/modseal/pkg/internal/limits"
 	"github.com/modseal/modseal/pkg/materialize"
+	"github.com/modseal/modseal/pkg/policy"
 	"github.com/modseal/modseal/pkg/verify"
 )
 
@@ -25,7 +28,7 @@ func (c *Client) Verify(ctx context.Context, target string, o TrustOptions) (*Ve
 	if err != nil {
 		return nil, err
 	}
-	t, err := o.load(l.Scope())
+	t, err := c.trusted(ctx, o, l.Scope())
 	if err != nil {
 		return nil, err
 	}
@@ -40,7 +43,39 @@ func (c *Client) Verify(ctx context.Context, target string, o TrustOptions) (*Ve
 	if err := a.compareMembers(ctx, v); err != nil {
 		return nil, err
 	}
+	if err := c.remember(ctx, t, v); err != nil {
+		return nil, err
+	}
 	return &VerifyResult{Reference: l.String(), Digest: a.descriptor.Digest.String(), Verification: v.Report()}, nil
+}
+
+// verify decides on the artifact. t is nil when the user asked for no
+// verification.
+func (a *artifact) verify(ctx context.Context, t *trusted) (verify.Verified, error) {
+	if t == nil {
+		return verify.SkipUnsafe(ctx, a.subject())
+	}
+	s, evidence, err := a.decidable(ctx, t)
+	if err != nil {
+		return verify.Verified{}, err
+	}
+	return verify.Verify(ctx, s, evidence, t.rulings...)
+}
+
+// decidable fetches what the rules need to decide: the bundles, and the config
+// of the model where they ask for it.
+func (a *artifact) decidable(ctx context.Context, t *trusted) (verify.Subject, []verify.Evidence, error) {
+	s := a.subject()
+	rules := t.rules()
+	if slices.ContainsFunc(rules, policy.Rules.NeedsConfig) {
+		config, err := fetchBytes(ctx, a.location, a.model.Manifest.Config, limits.ConfigBytes, "config")
+		if err != nil {
+			return s, nil, fmt.Errorf("%s: config: %w", a.at(a.descriptor), err)
+		}
+		s.Config = config
+	}
+	evidence, err := a.evidence(ctx, rules...)
+	return s, evidence, err
 }
 
 // compareMembers compares the files in the grouping tars with those that a

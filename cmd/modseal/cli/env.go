@@ -34,6 +34,7 @@ const (
 	envPassword       = "MODSEAL_PASSWORD"
 	envCosignPassword = "COSIGN_PASSWORD"
 	envConfigHome     = "XDG_CONFIG_HOME"
+	envConfigDirs     = "XDG_CONFIG_DIRS"
 	envStateHome      = "XDG_STATE_HOME"
 	envCacheHome      = "XDG_CACHE_HOME"
 	envRuntimeDir     = "XDG_RUNTIME_DIR"
@@ -72,6 +73,32 @@ func (e environment) defaultPolicy() string {
 		return ""
 	}
 	return filepath.Join(dir, "policy.yaml")
+}
+
+// sitePolicies returns the policies of the machine, which hold besides whatever
+// the user chooses: modseal/policy.yaml in each of XDG_CONFIG_DIRS, by default in
+// /etc/xdg.
+func (e environment) sitePolicies() []string {
+	dirs := e.get(envConfigDirs)
+	if dirs == "" {
+		dirs = "/etc/xdg"
+	}
+	var out []string
+	for _, dir := range filepath.SplitList(dirs) {
+		if filepath.IsAbs(dir) {
+			out = append(out, filepath.Join(dir, "modseal", "policy.yaml"))
+		}
+	}
+	return out
+}
+
+// trustDir returns where trusted roots, keys and certificates are kept by name.
+func (e environment) trustDir() string {
+	dir := e.under(envConfigHome, ".config")
+	if dir == "" {
+		return ""
+	}
+	return filepath.Join(dir, "trust")
 }
 
 // systemHosts is where containerd looks unless it is told otherwise.

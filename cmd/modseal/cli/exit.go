@@ -68,6 +68,9 @@ func exitCode(err error) int {
 	if as[*interruptedError](err) {
 		return exitInterrupted
 	}
+	if errors.Is(err, errToldAlready) {
+		return exitRefused
+	}
 	switch modseal.ClassOf(err) {
 	case modseal.ClassNone:
 		return exitDone
@@ -111,6 +114,10 @@ func usageError(cmd *cobra.Command, err error) error {
 
 func (e *cliUsageError) Error() string { return e.err.Error() }
 func (e *cliUsageError) Unwrap() error { return e.err }
+
+// errToldAlready ends a command whose result on standard output says already
+// that the model is refused.
+var errToldAlready = errors.New("refused")
 
 // interruptedError is whatever a command failed with after it was told to stop.
 type interruptedError struct {
@@ -165,6 +172,9 @@ func hints(err error) []string {
 	var usage *cliUsageError
 	var noScope *policy.NoScopeError
 	var interrupted *interruptedError
+	var untrusted *modseal.TrustError
+	var service *sign.ServiceError
+	var reference *sign.ReferenceError
 	switch {
 	case errors.As(err, &interrupted):
 		if !interrupted.moves {
@@ -179,6 +189,14 @@ func hints(err error) []string {
 		return []string{usage.command + " --help"}
 	case errors.As(err, &undecided):
 		return []string{undecided.Next}
+	case errors.As(err, &untrusted) && untrusted.Next != "":
+		return []string{untrusted.Next}
+	case errors.As(err, &service) && service.Next != "":
+		return []string{service.Next}
+	case errors.As(err, &reference) && reference.Next != "":
+		return []string{reference.Next}
+	case as[*modseal.SitePolicyError](err):
+		return []string{"leave --no-verify out; what the policy asks for: modseal policy explain"}
 	case errors.As(err, &refusal):
 		var out []string
 		seen := map[string]bool{}

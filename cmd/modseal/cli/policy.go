@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"errors"
 	"fmt"
 	"io"
 
@@ -22,53 +21,7 @@ $XDG_CONFIG_HOME/modseal/policy.yaml when it exists.`,
 		Args: noSuchCommand,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(a.policyInitCommand(), a.policyCheckCommand())
-	return cmd
-}
-
-func (a *app) policyInitCommand() *cobra.Command {
-	var o option.Output
-	var p modseal.PolicyInit
-	var file string
-	cmd := &cobra.Command{
-		Use:   "init",
-		Short: "Write a policy to begin with",
-		Long: `Write a policy that accepts what the given key signed in the repositories below
-the given prefix, and nothing else. The key itself is written into the policy, so
-that the file can be moved. An existing file is never overwritten.`,
-		Example: `  # the default policy of this user
-  modseal policy init --key release.pub --prefix registry.example.com/team
-
-  # look at it first
-  modseal policy init --key release.pub --prefix registry.example.com/team --file -`,
-		Args: exactArgs(),
-	}
-	o.AddFlags(cmd.Flags())
-	cmd.Flags().StringVar(&p.KeyFile, "key", "", "public key `FILE` of the signer")
-	cmd.Flags().StringVar(&p.Prefix, "prefix", "", "registry, or repository, or the beginning of its path; oci: for layouts, * for everything")
-	cmd.Flags().StringVar(&p.SignerName, "name", "", "name of the signer in messages (default: the key's file name)")
-	cmd.Flags().BoolVar(&p.OMSRequired, "require-oms", false, "demand an OMS signature of the files too")
-	cmd.Flags().StringVar(&file, "file", "", "`FILE` to write; - for standard output (default: $XDG_CONFIG_HOME/modseal/policy.yaml)")
-	_ = cmd.MarkFlagRequired("key")
-	_ = cmd.MarkFlagRequired("prefix")
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if file == "" {
-			if file = a.env.defaultPolicy(); file == "" {
-				return usageError(cmd, errors.New("there is no home directory; say where to write with --file"))
-			}
-		}
-		if file == "-" {
-			text, err := modseal.NewPolicy(p)
-			if err == nil {
-				_, err = a.out.Write(text)
-			}
-			return err
-		}
-		if err := modseal.WritePolicy(file, p); err != nil {
-			return err
-		}
-		return a.print(&o, map[string]string{"file": file}, func(w io.Writer) { fmt.Fprintf(w, "wrote %s\n", file) })
-	}
+	cmd.AddCommand(a.policyInitCommand(), a.policyCheckCommand(), a.policyExplainCommand())
 	return cmd
 }
 
@@ -86,12 +39,16 @@ is wrong or perhaps not meant.`,
 	}
 	o.AddFlags(cmd.Flags())
 	cmd.Flags().StringVar(&target, "for", "", "say also which scope applies to this `TARGET`")
-	cmd.RunE = func(_ *cobra.Command, args []string) error {
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		file := a.env.defaultPolicy()
 		if len(args) == 1 {
 			file = args[0]
 		}
-		res, err := modseal.CheckPolicy(file, target)
+		client, err := a.client(&option.Registry{}, nil)
+		if err != nil {
+			return err
+		}
+		res, err := client.CheckPolicy(cmd.Context(), file, target)
 		if err != nil {
 			return err
 		}
@@ -104,8 +61,8 @@ func writePolicyCheck(w io.Writer, r *modseal.PolicyCheck) {
 	f := render.NewFields(w)
 	f.Add("valid", r.File)
 	f.Add("scopes", fmt.Sprint(r.Scopes))
-	for _, k := range r.Keys {
-		f.Add("key", k.Name+", "+k.Algorithm+", "+render.Short(k.Fingerprint))
+	for _, s := range r.Signers {
+		f.Add(string(s.Method), policySigner(s))
 	}
 	if r.Target != "" {
 		f.Add("applies", r.Target+": scope "+r.AppliedScope)
@@ -114,4 +71,17 @@ func writePolicyCheck(w io.Writer, r *modseal.PolicyCheck) {
 		f.Add("warning", fmt.Sprintf("%s:%d: %s", r.File, warning.Line, warning.Message))
 	}
 	f.Flush()
+}
+
+func policySigner(s modseal.PolicySigner) string {
+	out := s.Name
+	for _, part := range []string{s.Algorithm, render.Short(s.Fingerprint), s.Identity} {
+		if part != "" && part != s.Name {
+			out += ", " + part
+		}
+	}
+	if s.Issuer != "" {
+		out += ", vouched for by " + s.Issuer
+	}
+	return out
 }

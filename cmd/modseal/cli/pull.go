@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -74,7 +73,12 @@ DIR/.modseal-partial, is checked like everything else.`,
 		if f.dir == "" {
 			return usageError(cmd, errors.New("say where to write the files with -o DIR"))
 		}
-		return cmp.Or(notBoth(cmd, "no-verify", "key"), notBoth(cmd, "no-verify", "policy"), notBoth(cmd, "key", "policy"))
+		for _, name := range append(option.SignerFlags(), "policy") {
+			if err := notBoth(cmd, "no-verify", name); err != nil {
+				return err
+			}
+		}
+		return checkTrust(cmd)
 	}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error { return a.runPull(cmd.Context(), args[0], &f) }
 	return cmd
@@ -125,10 +129,6 @@ func (a *app) warnUnknown(o *option.Output, r *materialize.Result) {
 	case more > 0:
 		a.warn(o, fmt.Sprintf("and %d other files that are not part of the model", more))
 	}
-}
-
-func (a *app) trust(t *option.Trust) modseal.TrustOptions {
-	return modseal.TrustOptions{Keys: t.Keys, PolicyFile: t.Policy, DefaultPolicyFile: a.env.defaultPolicy()}
 }
 
 func writePull(w io.Writer, r *modseal.PullResult) {

@@ -27,8 +27,8 @@ func (a *app) pushCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "push DIR REF",
 		Short: "Pack a model directory, store it in a registry and sign it",
-		Long: `Pack the model in DIR (a directory or one file), store it at REF and, with --key,
-sign it. The files are read once: they are hashed while they are sent. The tag is
+		Long: `Pack the model in DIR (a directory or one file), store it at REF and, with --key
+or --keyless, sign it. The files are read once: they are hashed while they are sent. The tag is
 set last, so that whoever sees it sees the signatures too.
 
 Pushed again, what is there is not sent, and files that were not touched since they
@@ -37,6 +37,9 @@ were hashed are not read. A push that was killed goes on where the registry has 
 The same files give the same digest on every machine and every day.`,
 		Example: `  # push and sign
   modseal push ./model registry.example.com/team/model:v1 --key release.key
+
+  # in CI, without a key: the identity of the job signs
+  modseal push ./model registry.example.com/team/model:v1 --keyless
 
   # say what the files do not say
   modseal push ./model registry.example.com/team/model:v1 --set name=tiny,version=1.2`,
@@ -69,6 +72,7 @@ func (a *app) storeCommand(cmd *cobra.Command) *cobra.Command {
 	cmd.Flags().BoolVar(&f.noCache, "no-cache", false, "read every file, also those that were not touched since they were hashed (see $XDG_STATE_HOME/modseal/digests)")
 	addConcurrency(cmd, &f.concurrency)
 	cmd.ValidArgsFunction = a.completeDirThenTarget
+	cmd.PreRunE = func(cmd *cobra.Command, _ []string) error { return checkSign(cmd, &f.Sign, false) }
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		return a.runPush(cmd.Context(), cmd, args[0], args[1], &f)
 	}
@@ -89,8 +93,9 @@ func (a *app) runPush(ctx context.Context, cmd *cobra.Command, dir, target strin
 		FollowSymlinks: f.FollowSymlinks, Exclude: f.Exclude, Set: f.Set, Annotations: f.Annotations,
 		Created: created, Concurrency: f.concurrency, Upload: transfer.Mode(f.Upload.Mode), NoCache: f.noCache,
 	}
-	if f.Sign.Key != "" {
-		o.Signer = &modseal.SignOptions{Key: f.Sign.Key, Password: a.keyPassword(f.Sign.Key)}
+	if signs(&f.Sign) {
+		signer := a.signer(&f.Sign, &f.Output)
+		o.Signer = &signer
 	}
 	p := a.progress(&f.Output)
 	client, err := a.client(&f.Registry, p)

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -21,6 +22,7 @@ import (
 	"github.com/modseal/modseal/cmd/modseal/cli/render"
 	"github.com/modseal/modseal/pkg/modseal"
 	"github.com/modseal/modseal/pkg/remote"
+	"github.com/modseal/modseal/pkg/sign/keyref"
 )
 
 // Main runs modseal with the arguments after the program's name and returns the
@@ -36,6 +38,9 @@ func Main(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io
 	cmd, err := root.ExecuteContextC(ctx)
 	if err == nil {
 		return exitDone
+	}
+	if errors.Is(err, errToldAlready) {
+		return exitCode(err)
 	}
 	if !started && !as[*cliUsageError](err) {
 		// What fails before a command runs is how it was called: a required
@@ -221,7 +226,10 @@ func (a *app) client(r *option.Registry, p *render.Progress) (*modseal.Client, e
 	if err != nil {
 		return nil, err
 	}
-	options := modseal.Options{Registry: o, StateDir: a.env.stateDir()}
+	options := modseal.Options{
+		Registry: o, StateDir: a.env.stateDir(), TrustDir: a.env.trustDir(),
+		Keys: keyref.New(keyref.Options{Getenv: os.LookupEnv}),
+	}
 	if p != nil {
 		options.Progress = p
 	}

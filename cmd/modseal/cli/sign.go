@@ -29,12 +29,23 @@ func (a *app) signCommand() *cobra.Command {
 		Long: `Sign the model that TARGET names. Two bundles are attached to it: a signature on
 the manifest digest, which cosign and admission controllers understand, and an
 OMS signature on the files, which model_signing understands on the pulled
-directory. No layer is read but tars of grouped small files. What the same key has signed before is not signed
-again.
+directory. No layer is read but tars of grouped small files. What the same signer has signed
+before is not signed again.
+
+What signs is a key (a file, or a reference to a KMS, a token, a Kubernetes secret),
+a key with a certificate, or with --keyless the identity of the CI job or of the
+person who logs in: then a certificate of ten minutes says who it was, and a public
+transparency log keeps it.
 
 For a directory (or one file), the OMS bundle is written to the --signature file.`,
 		Example: `  # an artifact
   modseal sign registry.example.com/team/model:v1 --key release.key
+
+  # in CI, without a key: the identity of the job signs
+  modseal sign registry.example.com/team/model:v1 --keyless
+
+  # with a key that never leaves a KMS
+  modseal sign registry.example.com/team/model:v1 --key awskms:///alias/release
 
   # a directory
   modseal sign ./model --signature model.sig --key release.key`,
@@ -46,7 +57,7 @@ For a directory (or one file), the OMS bundle is written to the --signature file
 	cmd.Flags().StringVar(&f.signature, "signature", "", "`FILE` for the OMS bundle of a directory")
 	cmd.Flags().StringArrayVar(&f.ignorePaths, "ignore-path", nil, "leave this `PATH` of the directory, and what is below it, out of the signature (may be repeated)")
 	cmd.Flags().BoolVar(&f.followSymlinks, "follow-symlinks", false, "sign what symbolic links that stay inside the directory point to")
-	_ = cmd.MarkFlagRequired("key")
+	cmd.PreRunE = func(cmd *cobra.Command, _ []string) error { return checkSign(cmd, &f.Sign, true) }
 	cmd.ValidArgsFunction = a.completeTarget
 	cmd.RunE = func(cmd *cobra.Command, args []string) error { return a.runSign(cmd.Context(), cmd, args[0], &f) }
 	return cmd
@@ -61,7 +72,7 @@ func (a *app) runSign(ctx context.Context, cmd *cobra.Command, target string, f 
 	if err != nil {
 		return err
 	}
-	signer := modseal.SignOptions{Key: f.Key, Password: a.keyPassword(f.Key)}
+	signer := a.signer(&f.Sign, &f.Output)
 	if t.Kind == modseal.KindDirectory {
 		return a.signDirectory(ctx, cmd, client, t.Path, signer, f)
 	}

@@ -29,7 +29,7 @@ func (a *app) verifyCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "verify TARGET",
 		Short: "Verify a model in a registry, a layout or a directory",
-		Long: `Verify the signatures of the model that TARGET names by key or policy. Of a
+		Long: `Verify the signatures of the model that TARGET names by key, identity or policy. Of a
 registry or a layout only manifests and signatures are read, and tars of grouped
 small files where a signature lists what is in them; no weights.
 
@@ -37,6 +37,11 @@ For a directory (or one file), --signature names the OMS bundle that was made fo
 it; every file is read and compared.`,
 		Example: `  # by key
   modseal verify registry.example.com/team/model:v1 --key release.pub
+
+  # keyless: who signed, and who vouched for it
+  modseal verify registry.example.com/team/model:v1 \
+    --certificate-identity https://github.com/team/model/.github/workflows/release.yaml@refs/heads/main \
+    --certificate-oidc-issuer https://token.actions.githubusercontent.com
 
   # a directory against a detached OMS signature
   modseal verify ./model --signature model.sig --key release.pub`,
@@ -48,7 +53,7 @@ it; every file is read and compared.`,
 	cmd.Flags().StringVar(&f.signature, "signature", "", "OMS bundle `FILE` of a directory")
 	cmd.Flags().BoolVar(&f.ignoreUnsigned, "ignore-unsigned-files", false, "accept files in the directory that the signature does not name")
 	cmd.Flags().BoolVar(&f.followSymlinks, "follow-symlinks", false, "follow symbolic links that stay inside the directory")
-	cmd.PreRunE = func(cmd *cobra.Command, _ []string) error { return notBoth(cmd, "key", "policy") }
+	cmd.PreRunE = func(cmd *cobra.Command, _ []string) error { return checkTrust(cmd) }
 	cmd.ValidArgsFunction = a.completeTarget
 	cmd.RunE = func(cmd *cobra.Command, args []string) error { return a.runVerify(cmd.Context(), cmd, args[0], &f) }
 	return cmd
@@ -102,9 +107,28 @@ func writeVerification(f *render.Fields, reference, digest string, r *verify.Rep
 	f.Add("policy", r.Policy)
 	for _, c := range r.Checks {
 		if c.Passed() {
-			f.Add(modseal.ClaimName(c.PredicateType), "by "+c.Signer+", key "+render.Short(c.Fingerprint)+detail(c.Detail))
+			f.Add(modseal.ClaimName(c.PredicateType), "by "+signedBy(c)+detail(c.Detail))
 		}
 	}
+}
+
+// signedBy says who signed in words: the name in the policy and what it stands
+// for.
+func signedBy(c verify.Check) string {
+	switch {
+	case c.Issuer != "":
+		return who(c.Signer, c.Identity) + ", vouched for by " + c.Issuer
+	case c.Identity != "":
+		return who(c.Signer, c.Identity) + ", certificate with key " + render.Short(c.Fingerprint)
+	}
+	return c.Signer + ", key " + render.Short(c.Fingerprint)
+}
+
+func who(name, identity string) string {
+	if name == identity {
+		return name
+	}
+	return name + " (" + identity + ")"
 }
 
 func detail(s string) string {

@@ -59,26 +59,6 @@ func (r *Registry) AddFlags(fs *pflag.FlagSet) {
 	fs.StringVar(&r.HostsDir, "hosts-dir", "", "`DIR` like containerd's certs.d, with a hosts.toml of mirrors for each registry; \"none\" reads none (default: $XDG_CONFIG_HOME/modseal/certs.d, else /etc/containerd/certs.d, when it exists)")
 }
 
-// Trust says whom to trust.
-type Trust struct {
-	Keys   []string
-	Policy string
-}
-
-// AddFlags adds the flags of the group.
-func (t *Trust) AddFlags(fs *pflag.FlagSet) {
-	fs.StringArrayVar(&t.Keys, "key", nil, "public key `FILE`; a signature by it is accepted (may be repeated: any of them)")
-	fs.StringVar(&t.Policy, "policy", "", "policy `FILE` (default: $XDG_CONFIG_HOME/modseal/policy.yaml when it exists)")
-}
-
-// Sign says what signs.
-type Sign struct{ Key string }
-
-// AddFlags adds the flags of the group.
-func (s *Sign) AddFlags(fs *pflag.FlagSet) {
-	fs.StringVar(&s.Key, "key", "", "private key `FILE` to sign with; its password comes from MODSEAL_PASSWORD, COSIGN_PASSWORD or a prompt")
-}
-
 // Pack says how a directory becomes an artifact.
 type Pack struct {
 	FollowSymlinks bool

@@ -1,0 +1,94 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/modseal/modseal/cmd/modseal/cli/option"
+	"github.com/modseal/modseal/pkg/modseal"
+	"github.com/modseal/modseal/pkg/sign/oidc"
+)
+
+// signs reports whether the flags say that something is to be signed.
+func signs(s *option.Sign) bool {
+	return s.Key != "" || s.Keyless || s.IdentityToken != ""
+}
+
+// checkSign refuses flags that make no sense together. needed says that the
+// command does nothing else than sign.
+func checkSign(cmd *cobra.Command, s *option.Sign, needed bool) error {
+	alone := func(name string) error {
+		return usageError(cmd, errors.New("--"+name+" alone does not say who signs: add --key, or --keyless"))
+	}
+	switch {
+	case signs(s):
+	case needed:
+		return usageError(cmd, errors.New("say who signs: --key FILE, or --keyless for the identity of the CI job or of who logs in"))
+	case s.Certificate != "":
+		return alone("certificate")
+	case s.SigningConfig != "":
+		return alone("signing-config")
+	}
+	for _, other := range []string{"keyless", "identity-token"} {
+		if err := notBoth(cmd, "key", other); err != nil {
+			return err
+		}
+	}
+	if s.Key == "" && s.Certificate != "" {
+		return usageError(cmd, errors.New("--certificate needs the private key that it is of: add --key"))
+	}
+	if s.Certificate == "" && cmd.Flags().Changed("certificate-chain") {
+		return usageError(cmd, errors.New("--certificate-chain needs the certificate that it begins with: add --certificate"))
+	}
+	return nil
+}
+
+// signer returns what signs by the flags.
+func (a *app) signer(s *option.Sign, o *option.Output) modseal.SignOptions {
+	return modseal.SignOptions{
+		Key: s.Key, Password: a.keyPassword(s.Key),
+		Certificate: s.Certificate, CertificateChain: s.Chain,
+		Keyless:       s.Key == "",
+		Token:         a.identityToken(s, o),
+		SigningConfig: s.SigningConfig, TrustedRoot: s.TrustedRoot,
+	}
+}
+
+// identityToken returns how an identity token is got: the one that is given,
+// that of the CI job, or the one for whom a person logs in.
+func (a *app) identityToken(s *option.Sign, o *option.Output) func(context.Context, []string) (string, error) {
+	var source *oidc.Source
+	return func(ctx context.Context, issuers []string) (string, error) {
+		if source == nil {
+			options := oidc.Options{
+				ClientID: s.OIDCClientID, Issuer: s.OIDCIssuer, NoAmbient: s.NoAmbient,
+				Getenv: os.LookupEnv, Input: a.in, Output: a.err, Interactive: a.interactive() && !o.Quiet,
+				UserAgent: userAgent(),
+			}
+			if options.Issuer == "" && len(issuers) > 0 {
+				options.Issuer = issuers[0]
+			}
+			if s.DeviceFlow {
+				options.Flow = oidc.FlowDevice
+			}
+			options.Token, options.TokenFile = tokenOrFile(s.IdentityToken)
+			source = oidc.New(options)
+		}
+		return source.Token(ctx)
+	}
+}
+
+// tokenOrFile tells a token from the name of a file with one: a file that is
+// there is meant, since no token looks like a path.
+func tokenOrFile(s string) (token, file string) {
+	if s == "" {
+		return "", ""
+	}
+	if _, err := os.Stat(s); err == nil {
+		return "", s
+	}
+	return s, ""
+}

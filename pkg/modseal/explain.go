@@ -1,0 +1,34 @@
+package modseal
+
+import (
+	"context"
+
+	"github.com/modseal/modseal/pkg/verify"
+)
+
+// Explain decides on the artifact that target names like [Client.Verify], and
+// returns how each requirement came out also when it is refused. What is
+// accepted is not remembered.
+func (c *Client) Explain(ctx context.Context, target string, o TrustOptions) (*VerifyResult, error) {
+	l, err := c.openTarget(target)
+	if err != nil {
+		return nil, err
+	}
+	t, err := c.trusted(ctx, o, l.Scope())
+	if err != nil {
+		return nil, err
+	}
+	a, err := l.resolve(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s, evidence, err := a.decidable(ctx, t)
+	if err != nil {
+		return nil, err
+	}
+	report, err := verify.Explain(ctx, s, evidence, t.rulings...)
+	if err != nil {
+		return nil, err
+	}
+	return &VerifyResult{Reference: l.String(), Digest: a.descriptor.Digest.String(), Verification: report}, nil
+}

@@ -1,0 +1,223 @@
+package modseal
+
+import (
+	"context"
+	"crypto/x509"
+	"fmt"
+	"runtime/debug"
+	"time"
+
+	"github.com/modseal/modseal/pkg/internal/limits"
+	"github.com/modseal/modseal/pkg/policy"
+	"github.com/modseal/modseal/pkg/sign"
+	"github.com/modseal/modseal/pkg/trust"
+	"github.com/modseal/modseal/pkg/verify"
+)
+
+// SignOptions say what signs: a key, a key with a certificate, or an identity
+// (keyless).
+type SignOptions struct {
+	// Key is the path of a private key, or a key reference.
+	Key string
+	// Password is asked for the password of an encrypted key; nil means that
+	// there is nobody to ask.
+	Password func() ([]byte, error)
+
+	// Certificate is a PEM file with the certificate of Key; CertificateChain
+	// one with those between it and the root.
+	Certificate, CertificateChain string
+
+	// Keyless signs in the name that Token's issuer vouches for.
+	Keyless bool
+	// Token returns an OpenID Connect token with the audience sigstore. issuers
+	// are those that the signing configuration names.
+	Token func(ctx context.Context, issuers []string) (string, error)
+
+	// SigningConfig names the services to sign with: a file, or a name in the
+	// trust store. Empty means none for a key, and the public-good instance for
+	// Keyless.
+	SigningConfig string
+	// TrustedRoot is what new signatures are verified with at once: a file, or a
+	// name in the trust store. Empty means the public-good one for Keyless
+	// without a SigningConfig, and none otherwise.
+	TrustedRoot string
+}
+
+// signer is a loaded signer and what its signatures are recognised by.
+type signer struct {
+	*sign.Signer
+	root *trust.Root // nil: signatures that depend on one are not recognised
+}
+
+// signer loads what o names.
+func (c *Client) signer(ctx context.Context, o *SignOptions) (*signer, error) {
+	if err := o.check(); err != nil {
+		return nil, err
+	}
+	s := &signer{}
+	services, err := c.services(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	s.root = services.Root
+	if o.Keyless {
+		issuers := services.issuers()
+		s.Signer, err = sign.NewKeyless(ctx, sign.KeylessOptions{
+			ServiceOptions: services.ServiceOptions,
+			Token:          func(ctx context.Context) (string, error) { return o.Token(ctx, issuers) },
+		})
+		return s, err
+	}
+	if s.Signer, err = c.privateKey(ctx, o); err != nil {
+		return nil, err
+	}
+	if o.Certificate != "" {
+		if s.Signer, err = withCertificate(s.Signer, o); err != nil {
+			return nil, err
+		}
+	}
+	if services.Config != nil {
+		s.Signer, err = s.WithServices(services.ServiceOptions)
+	}
+	return s, err
+}
+
+func (o *SignOptions) check() error {
+	switch {
+	case o.Key == "" && !o.Keyless:
+		return fmt.Errorf("%w: nothing to sign with: a key or keyless", ErrUsage)
+	case o.Key != "" && o.Keyless:
+		return fmt.Errorf("%w: a key and keyless are both given: use one of them", ErrUsage)
+	case o.Keyless && o.Token == nil:
+		return fmt.Errorf("%w: keyless signing needs an identity token", ErrUsage)
+	case o.Certificate == "" && o.CertificateChain != "":
+		return fmt.Errorf("%w: a chain of certificates is given without the certificate that it begins with", ErrUsage)
+	case o.Certificate != "" && o.Keyless:
+		return fmt.Errorf("%w: a keyless signature gets its certificate by itself: leave the certificate out, or name its key", ErrUsage)
+	}
+	return nil
+}
+
+// privateKey loads the key from its file or from where its reference leads.
+func (c *Client) privateKey(ctx context.Context, o *SignOptions) (*sign.Signer, error) {
+	if sign.IsReference(o.Key) {
+		if c.o.Keys == nil {
+			return nil, fmt.Errorf("%s: %w", o.Key, ErrNoKeyStore)
+		}
+		return c.o.Keys.Signer(ctx, o.Key, o.Password)
+	}
+	pem, err := readSmall(o.Key, limits.KeyBytes)
+	if err != nil {
+		return nil, fmt.Errorf("signing key: %w", err)
+	}
+	s, err := sign.Load(o.Key, pem, o.Password)
+	// The password of a key is stretched in 64 MiB of memory (scrypt), which is
+	// given back before the work begins that needs memory too.
+	debug.FreeOSMemory()
+	return s, err
+}
+
+func withCertificate(s *sign.Signer, o *SignOptions) (*sign.Signer, error) {
+	var blocks [][]byte
+	for _, file := range []string{o.Certificate, o.CertificateChain} {
+		if file == "" {
+			continue
+		}
+		pem, err := readSmall(file, limits.KeyBytes)
+		if err != nil {
+			return nil, fmt.Errorf("certificate: %w", err)
+		}
+		blocks = append(blocks, pem)
+	}
+	return s.WithCertificate(time.Now(), blocks...)
+}
+
+// services are what signatures are made with besides a key.
+type services struct{ sign.ServiceOptions }
+
+// issuers returns the identity providers that the services know.
+func (s services) issuers() []string {
+	var out []string
+	for _, p := range s.Config.OIDCProviderURLs() {
+		out = append(out, p.URL)
+	}
+	return out
+}
+
+func (c *Client) services(ctx context.Context, o *SignOptions) (services, error) {
+	s := services{sign.ServiceOptions{UserAgent: c.o.Registry.UserAgent, Transport: c.o.Services}}
+	if o.Keyless || o.SigningConfig != "" {
+		config, err := c.signingConfig(ctx, o.SigningConfig, false)
+		if err != nil {
+			return s, err
+		}
+		s.Config = config.Material()
+	}
+	if o.TrustedRoot == "" && !(o.Keyless && o.SigningConfig == "") {
+		return s, nil
+	}
+	var err error
+	s.Root, err = c.root(ctx, trustedRoot(o.TrustedRoot), "", false)
+	return s, err
+}
+
+// signedBy returns, by predicate type, the valid signatures that s has made on
+// the artifact before.
+func (a *artifact) signedBy(ctx context.Context, s *signer) (map[string]Signature, error) {
+	ruling, ok := s.recognised()
+	if !ok {
+		return nil, nil
+	}
+	evidence, err := a.evidence(ctx)
+	if err != nil || len(evidence) == 0 {
+		return nil, err
+	}
+	v, err := verify.Verify(ctx, a.subject(), evidence, ruling)
+	if err != nil {
+		// Not signed by this signer, or not so that it would be accepted: sign.
+		return nil, nil //nolint:nilerr // a refusal is an answer here
+	}
+	out := map[string]Signature{}
+	for _, c := range v.Report().Checks {
+		if c.Passed() {
+			out[c.PredicateType] = Signature{Digest: c.Evidence.String(), PredicateType: c.PredicateType, Signer: s.Identity().String(), Existed: true}
+		}
+	}
+	return out, nil
+}
+
+// recognised returns rules that only what s signed meets. It reports false where
+// nothing can tell.
+func (s *signer) recognised() (verify.Ruling, bool) {
+	who := s.Identity()
+	name := who.String()
+	rule := func(signer policy.Signer) policy.Rules {
+		signer.Name = name
+		return policy.Rules{Mode: policy.ModeEnforce, Requirements: []policy.Requirement{
+			{Signature: &policy.SignatureRequirement{Signers: []policy.Signer{signer}, Threshold: 1}},
+		}}
+	}
+	switch who.Method {
+	case sign.MethodKey:
+		return verify.Ruling{
+			Rules: rule(policy.Signer{Key: name}),
+			Trust: verify.Trust{Keys: map[string]trust.Key{name: who.Key}},
+		}, true
+	case sign.MethodKeyless:
+		if s.root == nil {
+			return verify.Ruling{}, false
+		}
+		r := rule(policy.Signer{Keyless: &policy.Keyless{
+			TrustedRoot: s.root.Name, Issuer: policy.Match{Exact: who.Issuer}, Identity: policy.Match{Exact: who.Subject}, SCTs: -1,
+		}})
+		return verify.Ruling{Rules: r, Trust: verify.Trust{Roots: map[string]*trust.Root{s.root.Name: s.root}}}, true
+	case sign.MethodCertificate:
+		// The leaf itself is the root: nothing else than this very certificate
+		// counts, and nobody has to know its authority.
+		return verify.Ruling{
+			Rules: rule(policy.Signer{Certificate: &policy.Certificate{}}),
+			Trust: verify.Trust{Authorities: map[string]trust.Authority{name: {Name: name, Roots: []*x509.Certificate{who.Certificate}}}},
+		}, true
+	}
+	return verify.Ruling{}, false
+}
