@@ -12,7 +12,6 @@ import (
 	"github.com/modseal/modseal/pkg/policy"
 	"github.com/modseal/modseal/pkg/sign"
 	"github.com/modseal/modseal/pkg/statement"
-	"github.com/modseal/modseal/pkg/trust"
 	"github.com/modseal/modseal/pkg/verify"
 )
 
@@ -57,7 +56,8 @@ func (c *Client) Attest(ctx context.Context, target string, o AttestOptions) (*A
 	if err != nil {
 		return nil, err
 	}
-	if err := o.Sign.load(); err != nil {
+	signer, err := c.signer(ctx, &o.Sign)
+	if err != nil {
 		return nil, err
 	}
 	a, err := l.resolve(ctx)
@@ -68,7 +68,7 @@ func (c *Client) Attest(ctx context.Context, target string, o AttestOptions) (*A
 	if err != nil {
 		return nil, usage(err)
 	}
-	s, err := a.attest(ctx, claim{predicateType, payload, sign.FormCosign}, o.Sign.signer)
+	s, err := a.attest(ctx, claim{predicateType, payload, sign.FormCosign}, signer)
 	if err != nil {
 		return nil, err
 	}
@@ -84,7 +84,7 @@ func usage(err error) error {
 }
 
 // attest attaches a claim unless the same signer has attached the same one.
-func (a *artifact) attest(ctx context.Context, c claim, signer *sign.Signer) (Signature, error) {
+func (a *artifact) attest(ctx context.Context, c claim, signer *signer) (Signature, error) {
 	evidence, err := a.evidence(ctx)
 	if err != nil {
 		return Signature{}, err
@@ -98,7 +98,7 @@ func (a *artifact) attest(ctx context.Context, c claim, signer *sign.Signer) (Si
 			return Signature{}, err
 		}
 		if made {
-			return Signature{Digest: e.Digest.String(), PredicateType: c.predicateType, Existed: true}, nil
+			return Signature{Digest: e.Digest.String(), PredicateType: c.predicateType, Signer: signer.Identity().String(), Existed: true}, nil
 		}
 	}
 	return a.attach(ctx, c, signer)
@@ -120,14 +120,16 @@ func claimedPayload(bundle []byte) []byte {
 
 // madeBy reports whether signer made the claim that e is, in a bundle that
 // verifies.
-func (a *artifact) madeBy(ctx context.Context, e verify.Evidence, c claim, signer *sign.Signer) (bool, error) {
-	key := signer.Public()
-	rules := policy.FromKeys([]string{key.Name})
-	rules.Requirements = []policy.Requirement{{Attestation: &policy.AttestationRequirement{
-		PredicateTypes: []string{c.predicateType}, Signers: rules.Signers(), Threshold: 1,
-	}}}
-	_, err := verify.Verify(ctx, a.subject(), []verify.Evidence{e},
-		verify.Ruling{Rules: rules, Trust: verify.Trust{Keys: map[string]trust.Key{key.Name: key}}})
+func (a *artifact) madeBy(ctx context.Context, e verify.Evidence, c claim, signer *signer) (bool, error) {
+	ruling, ok := signer.recognised(func(signers []policy.Signer) policy.Requirement {
+		return policy.Requirement{Attestation: &policy.AttestationRequirement{
+			PredicateTypes: []string{c.predicateType}, Signers: signers, Threshold: 1,
+		}}
+	})
+	if !ok {
+		return false, nil
+	}
+	_, err := verify.Verify(ctx, a.subject(), []verify.Evidence{e}, ruling)
 	if ctx.Err() != nil {
 		return false, context.Cause(ctx)
 	}

@@ -2,6 +2,8 @@ package modseal
 
 import (
 	"context"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -271,7 +273,7 @@ func (p PolicyInit) text(d policy.Draft, known verify.Trust) ([]byte, error) {
 			s.Key = string(key.PEM())
 		case s.Certificate != nil:
 			c := *s.Certificate
-			c.Roots, c.Intermediates = known.Authorities[old].PEM()
+			c.Roots, c.Intermediates = pemOf(known.Authorities[old].Roots), pemOf(known.Authorities[old].Intermediates)
 			s.Certificate = &c
 		}
 	}
@@ -313,4 +315,12 @@ func WritePolicy(file string, text []byte) error {
 		return fmt.Errorf("%w: %s exists and is not overwritten; edit it, or write to another --file", ErrUsage, file)
 	}
 	return err
+}
+
+func pemOf(certificates []*x509.Certificate) string {
+	var out strings.Builder
+	for _, c := range certificates {
+		out.Write(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Raw}))
+	}
+	return out.String()
 }

@@ -88,15 +88,15 @@ func parseAccepted(raw []byte) (acceptedState, error) {
 
 // remember writes down what v accepted, where its rules ask for it.
 func (c *Client) remember(ctx context.Context, t *trusted, v verify.Verified) error {
-	if t == nil {
+	m := v.Report().Memory
+	if t == nil || m == nil {
 		return nil
 	}
-	for _, ruling := range t.rulings {
-		m, ok := v.Memory(ruling.Rules)
-		if !ok {
+	for _, rules := range t.rules() {
+		if !rules.Remembers() {
 			continue
 		}
-		if err := c.rememberOne(ctx, ruling.Rules.Subject, m); err != nil {
+		if err := c.rememberOne(ctx, rules.Subject, *m); err != nil {
 			return fmt.Errorf("remember what was accepted: %w", err)
 		}
 	}

@@ -5,20 +5,16 @@ import (
 	"fmt"
 	"path"
 	"path/filepath"
-	"runtime/debug"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/modseal/modseal/artifacttypes"
-	"github.com/modseal/modseal/pkg/internal/limits"
 	"github.com/modseal/modseal/pkg/materialize"
 	"github.com/modseal/modseal/pkg/pack"
-	"github.com/modseal/modseal/pkg/policy"
 	"github.com/modseal/modseal/pkg/referrer"
 	"github.com/modseal/modseal/pkg/sign"
 	"github.com/modseal/modseal/pkg/statement"
-	"github.com/modseal/modseal/pkg/trust"
 	"github.com/modseal/modseal/pkg/verify"
 )
 

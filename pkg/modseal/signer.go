@@ -5,7 +5,6 @@ import (
 	"crypto/x509"
 	"fmt"
 	"runtime/debug"
-	"time"
 
 	"github.com/modseal/modseal/pkg/internal/limits"
 	"github.com/modseal/modseal/pkg/policy"
@@ -129,7 +128,7 @@ func withCertificate(s *sign.Signer, o *SignOptions) (*sign.Signer, error) {
 		}
 		blocks = append(blocks, pem)
 	}
-	return s.WithCertificate(time.Now(), blocks...)
+	return s.WithCertificate(blocks...)
 }
 
 // services are what signatures are made with besides a key.
@@ -164,7 +163,9 @@ func (c *Client) services(ctx context.Context, o *SignOptions) (services, error)
 // signedBy returns, by predicate type, the valid signatures that s has made on
 // the artifact before.
 func (a *artifact) signedBy(ctx context.Context, s *signer) (map[string]Signature, error) {
-	ruling, ok := s.recognised()
+	ruling, ok := s.recognised(func(signers []policy.Signer) policy.Requirement {
+		return policy.Requirement{Signature: &policy.SignatureRequirement{Signers: signers, Threshold: 1}}
+	})
 	if !ok {
 		return nil, nil
 	}
@@ -186,16 +187,14 @@ func (a *artifact) signedBy(ctx context.Context, s *signer) (map[string]Signatur
 	return out, nil
 }
 
-// recognised returns rules that only what s signed meets. It reports false where
-// nothing can tell.
-func (s *signer) recognised() (verify.Ruling, bool) {
+// recognised returns rules that only what s signed meets: the requirement that
+// require makes of it. It reports false where nothing can tell.
+func (s *signer) recognised(require func([]policy.Signer) policy.Requirement) (verify.Ruling, bool) {
 	who := s.Identity()
 	name := who.String()
 	rule := func(signer policy.Signer) policy.Rules {
 		signer.Name = name
-		return policy.Rules{Mode: policy.ModeEnforce, Requirements: []policy.Requirement{
-			{Signature: &policy.SignatureRequirement{Signers: []policy.Signer{signer}, Threshold: 1}},
-		}}
+		return policy.Rules{Mode: policy.ModeEnforce, Requirements: []policy.Requirement{require([]policy.Signer{signer})}}
 	}
 	switch who.Method {
 	case sign.MethodKey:

@@ -2,8 +2,8 @@ package statement_test
 
 import (
 	"errors"
-	"slices"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 

@@ -189,12 +189,12 @@ func TestRelaxationsAreNamed(t *testing.T) {
 		payload string
 		want    []statement.Relaxation
 	}{
-		"what is written today":  {examplePayload, nil},
-		"nothing is ignored":     {one([]string{"a"}, withIgnore), nil},
-		"no ignore_paths":        {one([]string{"a"}, filesMethod), []statement.Relaxation{statement.RelaxedIgnorePaths}},
-		"order":                  {one([]string{"b", "a"}, withIgnore), []statement.Relaxation{statement.RelaxedOrder}},
-		"single file":            {one([]string{"."}, withIgnore), []statement.Relaxation{statement.RelaxedSingleFile}},
-		"a later minor version":  {strings.Replace(examplePayload, "signature/v1.0", "signature/v1.7", 1), []statement.Relaxation{statement.RelaxedMinorVersion}},
+		"what is written today": {examplePayload, nil},
+		"nothing is ignored":    {one([]string{"a"}, withIgnore), nil},
+		"no ignore_paths":       {one([]string{"a"}, filesMethod), []statement.Relaxation{statement.RelaxedIgnorePaths}},
+		"order":                 {one([]string{"b", "a"}, withIgnore), []statement.Relaxation{statement.RelaxedOrder}},
+		"single file":           {one([]string{"."}, withIgnore), []statement.Relaxation{statement.RelaxedSingleFile}},
+		"a later minor version": {strings.Replace(examplePayload, "signature/v1.0", "signature/v1.7", 1), []statement.Relaxation{statement.RelaxedMinorVersion}},
 		"as Python writes shards": {shards("sha256-sharded-4", "4.0"), []statement.Relaxation{
 			statement.RelaxedShardSize, statement.RelaxedIgnorePaths, statement.RelaxedShardAlgorithm,
 		}},

@@ -2,67 +2,106 @@ package verify
 
 import (
 	"context"
-	"errors"
+	"encoding/json"
 	"fmt"
-	"maps"
 	"slices"
 
 	"github.com/opencontainers/go-digest"
 
-	"github.com/modseal/modseal/artifacttypes"
-	"github.com/modseal/modseal/pkg/policy"
 	"github.com/modseal/modseal/pkg/statement"
-	"github.com/modseal/modseal/pkg/trust"
 )
 
 // DirectorySignature is what a detached OMS bundle says about how to read the
 // model before it is compared. It is not trusted yet: reading too much or too
 // little because of it makes [Directory] refuse.
 type DirectorySignature struct {
-	Name        string // of the model, informative
-	Files       int    // signed files; with [statement.MethodShards] signed ranges
-	SingleFile  bool   // it is of a model that is one file, not a directory
-	Method      string // [statement.MethodFiles] or [statement.MethodShards]
-	HashType    string // always [statement.HashSHA256]
-	ShardSize   int64  // with [statement.MethodShards]; see [statement.Shards]
-	IgnorePaths []string
+	File       string // of the signature, for messages
+	Model      string // name of the model, informative
+	Files      int    // signed files; with [statement.MethodShards] signed ranges
+	SingleFile bool   // it is of a model that is one file, not a directory
+	Method     string // [statement.MethodFiles] or [statement.MethodShards]
+	HashType   string // one of [statement.HashTypes]
+	ShardSize  int64  // with [statement.MethodShards]; see [statement.Shards]
+	// FollowLinks is set by [Directory], when it asks for the files: the signer has
+	// followed symbolic links, and all rules allow it.
+	FollowLinks bool
+	IgnorePaths []string // that the signer has recorded
+	// Relaxations say in what the bundle differs from what the specification has
+	// written today.
+	Relaxations []statement.Relaxation
+
+	own    string // path of the signature in the model; "" when it lies elsewhere
+	digest digest.Digest
+	signed *signedStatement
+	oms    *statement.OMS
 }
 
-// Ignored reports whether the file at the relative path p plays no part. The
-// file of the signature itself must be left out by the caller.
-func (d *DirectorySignature) Ignored(p string) bool { return statement.Ignored(p, d.IgnorePaths) }
+// Ignored returns what plays no part in the model by the signature, and by what
+// the caller of [Directory] ignores. The files of the signatures themselves are
+// left out by the caller.
+func (d *DirectorySignature) Ignored(o DirectoryOptions) statement.Subtrees {
+	ignored := d.oms.Ignored()
+	if o.GitPaths {
+		ignored = statement.NewSubtrees(d.IgnorePaths...)
+	}
+	for p := range o.Ignored {
+		ignored[p] = struct{}{}
+	}
+	return ignored
+}
+
+// DirectorySubject is a model on disk.
+type DirectorySubject struct {
+	Name   string
+	Single bool // the model is one file
+	// Resources returns all regular files of the model but the signatures, hashed
+	// as s wants it; with [statement.MethodShards] all their ranges. Files that s
+	// ignores may be left out. For a single model it is the file under its base
+	// name. It is called for signatures by signers whom the rules name.
+	Resources func(ctx context.Context, s *DirectorySignature) ([]statement.Resource, error)
+}
 
 // DirectoryOptions change how [Directory] compares. The zero value demands that
 // model and statement have the same files.
 type DirectoryOptions struct {
-	// IgnoreUnsigned accepts files that the statement does not list. Those that
-	// it lists must still all be there and be right.
+	// IgnoreUnsigned accepts files that the statement does not list, by rules from
+	// the command line; policies say it themselves. Those that it lists must still
+	// all be there and be right.
 	IgnoreUnsigned bool
+	// Strict refuses what the specification of today does not have.
+	Strict bool
+	// LegacyPredicate accepts the statements of model_signing 0.2, by rules from the
+	// command line; policies say it themselves.
+	LegacyPredicate bool
+	// Ignored may be in the model without being signed.
+	Ignored statement.Subtrees
+	// GitPaths demands that what git keeps at the top is signed too, unless the
+	// signer recorded it as left out.
+	GitPaths bool
 }
 
-// ParseDirectorySignature reads a detached OMS bundle, as OMS signers from 0.3.1
-// on write it. name is its file, for messages. A bundle that cannot be used is a
-// [*Refusal]; one with a hash type that modseal does not compute is
-// [*Undecided].
-func ParseDirectorySignature(name string, bundle []byte) (*DirectorySignature, error) {
-	_, o, err := parseOMSBundle(name, bundle)
+// ParseDirectorySignature reads a detached OMS bundle, as OMS signers from 0.2 on
+// write it. file is its name for messages, own its path in the model when it lies
+// there. A bundle that cannot be used is a [*Refusal].
+func ParseDirectorySignature(file, own string, bundle []byte) (*DirectorySignature, error) {
+	s, o, err := parseOMSBundle(file, bundle)
 	if err != nil {
 		return nil, err
 	}
+	relaxed := slices.Concat(s.relaxed, o.Relaxations)
+	if keyIDIsNull(bundle) {
+		relaxed = append(relaxed, statement.RelaxedKeyID)
+	}
 	return &DirectorySignature{
-		Name:        o.SubjectName,
-		Files:       len(o.Resources),
-		SingleFile:  o.IsSingleFile(),
-		Method:      o.Method,
-		HashType:    o.HashType,
-		ShardSize:   o.ShardSize,
-		IgnorePaths: o.IgnorePaths,
+		File: file, Model: o.SubjectName, Files: len(o.Resources), SingleFile: o.IsSingleFile(),
+		Method: o.Method, HashType: o.HashType, ShardSize: o.ShardSize, IgnorePaths: o.IgnorePaths,
+		Relaxations: relaxed, own: own, digest: digest.FromBytes(bundle), signed: s, oms: o,
 	}, nil
 }
 
-func parseOMSBundle(name string, bundle []byte) (*signedStatement, *statement.OMS, error) {
+func parseOMSBundle(file string, bundle []byte) (*signedStatement, *statement.OMS, error) {
 	refuse := func(found string) error {
-		return &Refusal{Subject: name, Reasons: []Reason{{
+		return &Refusal{Subject: file, Reasons: []Reason{{
 			Requirement: "OMS signature",
 			LookedFor:   "a Sigstore bundle of version 0.3 with an OMS statement",
 			Found:       found,
@@ -73,208 +112,28 @@ func parseOMSBundle(name string, bundle []byte) (*signedStatement, *statement.OM
 	if err != nil {
 		return nil, nil, refuse("a bundle that is not usable: " + errorText(err))
 	}
-	header, err := statement.ParseHeader(s.payload)
+	var o *statement.OMS
+	switch t := s.header.PredicateType; {
+	case statement.IsOMS(t):
+		o, err = statement.ParseOMS(s.payload)
+	case t == statement.PredicateOMSLegacy:
+		o, err = statement.ParseOMSLegacy(s.payload)
+	default:
+		return nil, nil, refuse(fmt.Sprintf("a statement with predicateType %q", shorten(t)))
+	}
 	if err != nil {
 		return nil, nil, refuse("an " + errorText(err))
-	}
-	if !statement.IsOMS(header.PredicateType) {
-		return nil, nil, refuse(fmt.Sprintf("a statement with predicateType %q", shorten(header.PredicateType)))
-	}
-	o, err := statement.ParseOMS(s.payload)
-	if err != nil {
-		return nil, nil, refuse("an " + errorText(err))
-	}
-	if o.HashType != statement.HashSHA256 {
-		return nil, nil, &Undecided{
-			Subject: name,
-			Why:     fmt.Sprintf("its hash type %s is unknown to this version of modseal", o.HashType),
-			Next:    "verify it with model_signing, or ask for a signature by sha256",
-		}
 	}
 	return s, o, nil
 }
 
-// Directory decides whether a model on disk is the one that bundle signs, with
-// one of keys. name is what messages call the model.
-//
-// files are all regular files of the model but the signature file, with their
-// SHA-256; with [statement.MethodShards] all their ranges. Files that
-// [DirectorySignature.Ignored] names may be left out. For a model that is one
-// file, singleFile is true and files has the one under its base name.
-//
-// A *Refusal names the first path that differs, and all of them in its details.
-func Directory(ctx context.Context, name string, bundle []byte, files []statement.Resource, singleFile bool, keys []trust.Key, opts DirectoryOptions) (*Report, error) {
-	if len(keys) == 0 {
-		return nil, &Undecided{Subject: name, Why: "there is no key to verify it with", Next: "name the signer's public key with --key FILE"}
+// keyIDIsNull reports whether the key id of the signature is null, which only
+// shows in the text of the bundle.
+func keyIDIsNull(bundle []byte) bool {
+	var doc struct {
+		Envelope struct {
+			Signatures []map[string]json.RawMessage `json:"signatures"`
+		} `json:"dsseEnvelope"`
 	}
-	s, o, err := parseOMSBundle(name, bundle)
-	if err != nil {
-		return nil, err
-	}
-	check := Check{Requirement: "OMS signature by " + keyNames(keys), PredicateType: artifacttypes.PredicateOMS}
-	refuse := func(found string, each []string, next string) error {
-		check.Outcome, check.Detail = Failed, found
-		return &Refusal{Subject: name, Policy: keyFlags(keys), Checks: []Check{check}, Reasons: []Reason{{
-			Requirement: check.Requirement,
-			LookedFor:   fmt.Sprintf("a signature by %s over the files of %s", describeKeys(keys), name),
-			Found:       found,
-			Details:     details(each),
-			Next:        next,
-		}}}
-	}
-	x, signers := ofKeys(keys)
-	match, no, err := x.signedBy(ctx, s, signers, policy.Witness{})
-	if err != nil {
-		return nil, err
-	}
-	if no != nil {
-		next := "if another key is the right one, name it with --key FILE"
-		switch no.cause {
-		case causeWrong:
-			next = "the signature file was changed: fetch it again from where it came"
-		case causeCertificate:
-			next = "modseal verifies by keys and not by certificates: ask for a signature by a key, or verify it with model_signing"
-		}
-		return nil, refuse("a bundle that is "+no.why, nil, next)
-	}
-	check.Signer, check.Fingerprint = match.signer.Name, match.fingerprint
-	c, err := compare(o, files, singleFile)
-	if err != nil {
-		return nil, err
-	}
-	next := "fetch the model again from where it came, or ask its signer which files belong to it"
-	if !opts.IgnoreUnsigned && len(c.unsigned) > 0 {
-		const accept = "remove the files that are not signed, or accept them with --ignore-unsigned-files"
-		if len(c.wrong) == 0 {
-			next = accept
-		} else {
-			next += "; " + accept
-		}
-		for _, f := range c.unsigned {
-			c.wrong = append(c.wrong, fmt.Sprintf("%q not signed (sha256:%s)", f.Name, f.Digest))
-		}
-	}
-	if len(c.wrong) > 0 {
-		return nil, refuse(firstOf(c.wrong), c.wrong, next)
-	}
-	check.Outcome, check.PredicateType = Passed, o.PredicateType
-	check.Detail = fmt.Sprintf("%s, root digest %s", plural(len(o.Resources), "resource"), shortDigest(digest.NewDigestFromEncoded(digest.SHA256, o.Root)))
-	return &Report{
-		Subject:  name,
-		Decision: Accepted,
-		Policy:   keyFlags(keys),
-		Checks:   []Check{check},
-		Warnings: warnings(o, c.unsigned),
-	}, nil
-}
-
-// comparison is how the files of a directory differ from the signed ones.
-type comparison struct {
-	wrong    []string
-	unsigned []statement.Resource
-}
-
-func compare(o *statement.OMS, files []statement.Resource, singleFile bool) (comparison, error) {
-	var c comparison
-	found := make(map[string]string, len(files))
-	for _, f := range files {
-		if _, twice := found[f.Name]; twice {
-			return c, fmt.Errorf("%q was read twice", f.Name)
-		}
-		found[f.Name] = f.Digest
-	}
-	if singleFile && len(files) == 0 {
-		return c, errors.New("a model of one file without a file")
-	}
-	if o.IsSingleFile() && !singleFile {
-		c.wrong = append(c.wrong, "a signature of a single file, not of a directory: name the file")
-		return c, nil
-	}
-	base := ""
-	if singleFile {
-		base = o.File(files[0])
-	}
-	for _, r := range o.Resources {
-		n := r.Name
-		if file := o.File(r); singleFile && file == statement.SingleFile {
-			n = base + n[len(file):]
-		}
-		got, there := found[n]
-		delete(found, n)
-		switch {
-		case !there:
-			c.wrong = append(c.wrong, fmt.Sprintf("%q missing, signed as sha256:%s", n, r.Digest))
-		case got != r.Digest:
-			c.wrong = append(c.wrong, fmt.Sprintf("%q changed: signed as sha256:%s and is sha256:%s", n, r.Digest, got))
-		}
-	}
-	for _, n := range slices.Sorted(maps.Keys(found)) {
-		if !statement.Ignored(o.File(statement.Resource{Name: n}), o.IgnorePaths) {
-			c.unsigned = append(c.unsigned, statement.Resource{Name: n, Digest: found[n]})
-		}
-	}
-	return c, nil
-}
-
-func warnings(o *statement.OMS, unsigned []statement.Resource) []string {
-	var out []string
-	defaults := statement.DefaultIgnorePaths()
-	var ignored []string
-	for _, p := range o.IgnorePaths {
-		if !slices.Contains(defaults, p) {
-			ignored = append(ignored, fmt.Sprintf("%q", shorten(p)))
-		}
-	}
-	if len(ignored) > 0 {
-		out = append(out, "the signer left out "+listing(ignored))
-	}
-	if len(unsigned) > 0 {
-		var files []string
-		for _, f := range unsigned {
-			files = append(files, fmt.Sprintf("%q (sha256:%s)", f.Name, f.Digest))
-		}
-		out = append(out, plural(len(unsigned), "unsigned file")+": "+listing(files))
-	}
-	if o.AllowSymlinks {
-		out = append(out, "the signer followed symbolic links")
-	}
-	return out
-}
-
-// ofKeys returns keys as signers.
-func ofKeys(keys []trust.Key) (*matcher, []policy.Signer) {
-	t := Trust{Keys: map[string]trust.Key{}}
-	var signers []policy.Signer
-	for _, k := range keys {
-		t.Keys[k.Name] = k
-		signers = append(signers, policy.Signer{Name: k.Name, Key: k.Name})
-	}
-	return newMatcher(Ruling{Trust: t}), signers
-}
-
-func keyNames(keys []trust.Key) string {
-	var out []string
-	for _, k := range keys {
-		out = append(out, k.Name)
-	}
-	return listing(out)
-}
-
-func describeKeys(keys []trust.Key) string {
-	var out []string
-	for _, k := range keys {
-		out = append(out, fmt.Sprintf("%s (%s, %s)", k.Name, k.Describe(), k.Short()))
-	}
-	return listing(out)
-}
-
-func keyFlags(keys []trust.Key) string {
-	out := ""
-	for i, k := range keys {
-		if i > 0 {
-			out += " "
-		}
-		out += "--key " + k.Name
-	}
-	return out
+	return json.Unmarshal(bundle, &doc) == nil && len(doc.Envelope.Signatures) == 1 && string(doc.Envelope.Signatures[0]["keyid"]) == "null"
 }

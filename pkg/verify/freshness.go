@@ -167,3 +167,19 @@ func (d *decision) remember(this release) {
 		d.memory.At = m.At
 	}
 }
+
+// Newest returns what to remember when m and other were accepted, in whatever
+// order: the newer release, and the later time.
+func (m Memory) Newest(other Memory) Memory {
+	newest := m
+	if older, known := newRelease(m.Version, m.Created).older(newRelease(other.Version, other.Created)); known && older {
+		newest = other
+	}
+	if other.At.After(newest.At) {
+		newest.At = other.At
+	}
+	if m.At.After(newest.At) {
+		newest.At = m.At
+	}
+	return newest
+}

@@ -16,9 +16,10 @@ type signFlags struct {
 	option.Output
 	option.Registry
 	option.Sign
-	signature      string
-	ignorePaths    []string
-	followSymlinks bool
+	option.Directory
+	option.Hashing
+	signature   string
+	shardSuffix bool
 }
 
 func (a *app) signCommand() *cobra.Command {
@@ -37,7 +38,8 @@ a key with a certificate, or with --keyless the identity of the CI job or of the
 person who logs in: then a certificate of ten minutes says who it was, and a public
 transparency log keeps it.
 
-For a directory (or one file), the OMS bundle is written to the --signature file.`,
+For a directory (or one file), the OMS bundle is written to the --signature file.
+Without it, that of ./model is ./model.sig, beside it.`,
 		Example: `  # an artifact
   modseal sign registry.example.com/team/model:v1 --key release.key
 
@@ -48,15 +50,19 @@ For a directory (or one file), the OMS bundle is written to the --signature file
   modseal sign registry.example.com/team/model:v1 --key awskms:///alias/release
 
   # a directory
-  modseal sign ./model --signature model.sig --key release.key`,
+  modseal sign ./model --signature model.sig --key release.key
+
+  # a directory of large files, by shards that are hashed at the same time
+  modseal sign ./model --method shards --hash blake3 --key release.key`,
 		Args: exactArgs("TARGET"),
 	}
 	f.Output.AddFlags(cmd.Flags())
 	f.Registry.AddFlags(cmd.Flags())
 	f.Sign.AddFlags(cmd.Flags())
-	cmd.Flags().StringVar(&f.signature, "signature", "", "`FILE` for the OMS bundle of a directory")
-	cmd.Flags().StringArrayVar(&f.ignorePaths, "ignore-path", nil, "leave this `PATH` of the directory, and what is below it, out of the signature (may be repeated)")
-	cmd.Flags().BoolVar(&f.followSymlinks, "follow-symlinks", false, "sign what symbolic links that stay inside the directory point to")
+	f.Directory.AddFlags(cmd.Flags())
+	f.Hashing.AddFlags(cmd.Flags())
+	cmd.Flags().StringVar(&f.signature, "signature", "", "of a directory: `FILE` for the OMS bundle (default: beside it, with .sig added to its name)")
+	cmd.Flags().BoolVar(&f.shardSuffix, "shard-suffix", false, "of a directory: write the algorithm of shards with their size, as model_signing demands it (to 1.1.1)")
 	cmd.PreRunE = func(cmd *cobra.Command, _ []string) error { return checkSign(cmd, &f.Sign, true) }
 	cmd.ValidArgsFunction = a.completeTarget
 	cmd.RunE = func(cmd *cobra.Command, args []string) error { return a.runSign(cmd.Context(), cmd, args[0], &f) }
@@ -76,8 +82,8 @@ func (a *app) runSign(ctx context.Context, cmd *cobra.Command, target string, f 
 	if t.Kind == modseal.KindDirectory {
 		return a.signDirectory(ctx, cmd, client, t.Path, signer, f)
 	}
-	if f.signature != "" || len(f.ignorePaths) > 0 {
-		return usageError(cmd, fmt.Errorf("--signature and --ignore-path are for directories; the signatures of %s are attached to it", target))
+	if err := onlyForDirectories(cmd, target); err != nil {
+		return err
 	}
 	res, err := client.Sign(ctx, target, signer)
 	if err != nil {
@@ -94,15 +100,19 @@ func (a *app) runSign(ctx context.Context, cmd *cobra.Command, target string, f 
 }
 
 func (a *app) signDirectory(ctx context.Context, cmd *cobra.Command, client *modseal.Client, dir string, signer modseal.SignOptions, f *signFlags) error {
-	if f.signature == "" {
-		return usageError(cmd, fmt.Errorf("%s is a directory: say where its OMS bundle is to be written with --signature FILE", dir))
+	o, err := f.Options(dir)
+	if err == nil {
+		err = f.Set(cmd.Flags(), &o)
 	}
-	res, err := client.SignDirectory(ctx, dir, f.signature, signer, modseal.DirectoryOptions{
-		IgnorePaths: f.ignorePaths, FollowSymlinks: f.followSymlinks,
-	})
+	if err != nil {
+		return usageError(cmd, err)
+	}
+	o.ShardSuffix = f.shardSuffix
+	res, err := client.SignDirectory(ctx, dir, f.signature, signer, o)
 	if err != nil {
 		return err
 	}
+	a.warn(&f.Output, res.Warnings...)
 	return a.print(&f.Output, res, func(w io.Writer) {
 		fields := render.NewFields(w)
 		fields.Add("signed", res.Directory)
@@ -114,4 +124,14 @@ func (a *app) signDirectory(ctx context.Context, cmd *cobra.Command, client *mod
 		}
 		fields.Flush()
 	})
+}
+
+// onlyForDirectories refuses flags that mean nothing for an artifact.
+func onlyForDirectories(cmd *cobra.Command, target string) error {
+	for _, name := range option.DirectoryFlags() {
+		if cmd.Flags().Changed(name) {
+			return usageError(cmd, fmt.Errorf("--%s is for directories; %s carries its signatures", name, target))
+		}
+	}
+	return nil
 }

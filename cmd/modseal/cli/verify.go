@@ -19,9 +19,12 @@ type verifyFlags struct {
 	option.Output
 	option.Registry
 	option.Trust
-	signature      string
-	ignoreUnsigned bool
-	followSymlinks bool
+	option.Directory
+	signatures       []string
+	ignoreUnsigned   bool
+	noIgnoreUnsigned bool
+	strict           bool
+	legacyPredicate  bool
 }
 
 func (a *app) verifyCommand() *cobra.Command {
@@ -34,7 +37,8 @@ registry or a layout only manifests and signatures are read, and tars of grouped
 small files where a signature lists what is in them; no weights.
 
 For a directory (or one file), --signature names the OMS bundle that was made for
-it; every file is read and compared.`,
+it; every file is read and compared. Without it, that of ./model is ./model.sig
+beside it, else model.sig inside it.`,
 		Example: `  # by key
   modseal verify registry.example.com/team/model:v1 --key release.pub
 
@@ -50,9 +54,12 @@ it; every file is read and compared.`,
 	f.Output.AddFlags(cmd.Flags())
 	f.Registry.AddFlags(cmd.Flags())
 	f.Trust.AddFlags(cmd.Flags())
-	cmd.Flags().StringVar(&f.signature, "signature", "", "OMS bundle `FILE` of a directory")
-	cmd.Flags().BoolVar(&f.ignoreUnsigned, "ignore-unsigned-files", false, "accept files in the directory that the signature does not name")
-	cmd.Flags().BoolVar(&f.followSymlinks, "follow-symlinks", false, "follow symbolic links that stay inside the directory")
+	f.Directory.AddFlags(cmd.Flags())
+	cmd.Flags().StringArrayVar(&f.signatures, "signature", nil, "of a directory: OMS bundle `FILE` (may be repeated, for a policy that wants several signers)")
+	cmd.Flags().BoolVar(&f.ignoreUnsigned, "ignore-unsigned-files", false, "of a directory: accept files that the signature does not name; a policy says it itself")
+	cmd.Flags().BoolVar(&f.noIgnoreUnsigned, "no-ignore-unsigned-files", false, "of a directory: the opposite of --ignore-unsigned-files")
+	cmd.Flags().BoolVar(&f.strict, "strict", false, "of a directory: refuse bundles that differ from what the OMS specification has written today")
+	cmd.Flags().BoolVar(&f.legacyPredicate, "legacy-predicate", false, "of a directory: accept signatures of model_signing 0.2, whose encoding is no DSSE; a policy says it itself")
 	cmd.PreRunE = func(cmd *cobra.Command, _ []string) error { return checkTrust(cmd) }
 	cmd.ValidArgsFunction = a.completeTarget
 	cmd.RunE = func(cmd *cobra.Command, args []string) error { return a.runVerify(cmd.Context(), cmd, args[0], &f) }
@@ -70,15 +77,10 @@ func (a *app) runVerify(ctx context.Context, cmd *cobra.Command, target string, 
 	}
 	var res *modseal.VerifyResult
 	if t.Kind == modseal.KindDirectory {
-		if f.signature == "" {
-			return usageError(cmd, fmt.Errorf("%s is a directory: name its OMS bundle with --signature FILE", target))
-		}
-		res, err = client.VerifyDirectory(ctx, t.Path, f.signature, modseal.DirectoryOptions{
-			Trust: a.trust(&f.Trust), IgnoreUnsigned: f.ignoreUnsigned, FollowSymlinks: f.followSymlinks,
-		})
+		res, err = a.verifyDirectory(ctx, cmd, client, t.Path, f)
 	} else {
-		if f.signature != "" {
-			return usageError(cmd, fmt.Errorf("--signature is for directories; %s carries its signatures", target))
+		if err := onlyForDirectories(cmd, target); err != nil {
+			return err
 		}
 		res, err = client.Verify(ctx, target, a.trust(&f.Trust))
 	}
@@ -91,6 +93,18 @@ func (a *app) runVerify(ctx context.Context, cmd *cobra.Command, target string, 
 		writeVerification(fields, res.Reference, res.Digest, &res.Verification)
 		fields.Flush()
 	})
+}
+
+func (a *app) verifyDirectory(ctx context.Context, cmd *cobra.Command, client *modseal.Client, dir string, f *verifyFlags) (*modseal.VerifyResult, error) {
+	o, err := f.Options(dir)
+	if err == nil {
+		err = notBoth(cmd, "ignore-unsigned-files", "no-ignore-unsigned-files")
+	}
+	if err != nil {
+		return nil, usageError(cmd, err)
+	}
+	o.Trust, o.IgnoreUnsigned, o.Strict, o.LegacyPredicate = a.trust(&f.Trust), f.ignoreUnsigned, f.strict, f.legacyPredicate
+	return client.VerifyDirectory(ctx, dir, f.signatures, o)
 }
 
 // writeVerification writes the decision and what it rests on.

@@ -10,6 +10,9 @@ const (
 	// BundleBytes bounds a Sigstore bundle. An OMS statement names every file:
 	// 100,000 files need about 25 MiB in base64.
 	BundleBytes = 32 << 20
+	// Signatures bounds the signature files of one directory: a policy may want
+	// several signers, and each signs in a file of its own.
+	Signatures = 32
 	// EvidenceBytes bounds all bundles of one artifact together.
 	EvidenceBytes = 64 << 20
 	// PredicateBytes bounds the predicate of a statement that is to be signed: in
