@@ -1,7 +1,9 @@
 package modseal
 
 import (
+	"net/http"
 	"path/filepath"
+	"slices"
 
 	"github.com/modseal/modseal/pkg/digestcache"
 	"github.com/modseal/modseal/pkg/progress"
@@ -22,6 +24,13 @@ type Options struct {
 	// Keys resolves key references such as awskms://…; nil means that keys are
 	// files. pkg/sign/keyref has one that knows them all.
 	Keys sign.KeyStore
+	// TrustDir is the directory of the trust store; empty means that there is
+	// none, and what comes from TUF is fetched by each Client.
+	TrustDir string
+	// Services sends requests to services that are no registries, such as TUF
+	// repositories; nil means a transport of its own, with the proxies of
+	// Registry.
+	Services http.RoundTripper
 }
 
 // Client does the verbs of modseal. It is safe for concurrent use.
@@ -30,6 +39,7 @@ type Client struct {
 	registry *remote.Client
 	profiles *transfer.Profiles
 	digests  *digestcache.Cache // nil without a StateDir
+	services services
 }
 
 // New returns a Client. It fails when the options name files (certificates)
@@ -55,5 +65,6 @@ func (o Options) state(name string) string {
 }
 
 // Warnings returns what mirrors of registries did wrong so far and was mended by
-// asking elsewhere, for people to read.
-func (c *Client) Warnings() []string { return c.registry.Warnings() }
+// asking elsewhere, and where older trusted roots were used than was meant, for
+// people to read.
+func (c *Client) Warnings() []string { return slices.Concat(c.registry.Warnings(), c.services.said()) }

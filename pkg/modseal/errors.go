@@ -16,6 +16,7 @@ import (
 	"github.com/modseal/modseal/pkg/remote"
 	"github.com/modseal/modseal/pkg/sign"
 	"github.com/modseal/modseal/pkg/source"
+	"github.com/modseal/modseal/pkg/trust"
 	"github.com/modseal/modseal/pkg/verify"
 )
 
@@ -57,7 +58,10 @@ var classes = []struct {
 	{ClassInterrupted, func(err error) bool { return errors.Is(err, context.Canceled) }},
 	{ClassRefused, isRefused},
 	{ClassUndecided, isUndecided},
-	{ClassIntegrity, func(err error) bool { return as[*integrity.Error](err) || as[*materialize.MemberError](err) }},
+	{ClassIntegrity, func(err error) bool {
+		return as[*integrity.Error](err) || as[*materialize.MemberError](err) || as[*trust.RepositoryError](err) ||
+			as[*trust.DamagedError](err) || as[*trust.DigestError](err)
+	}},
 	{ClassDrift, func(err error) bool { return as[*DriftError](err) }},
 	{ClassUsage, func(err error) bool { return errors.Is(err, ErrUsage) }},
 	{ClassUnauthorized, isUnauthorized},
@@ -80,7 +84,8 @@ func ClassOf(err error) Class {
 
 func isRefused(err error) bool {
 	return as[*verify.Refusal](err) || as[*ManifestError](err) || as[*integrity.TooLargeError](err) ||
-		as[*referrer.TooManyError](err) || as[*referrer.CycleError](err) || as[*policy.NoScopeError](err) || as[*SitePolicyError](err) || as[*sign.SelfCheckError](err) ||
+		as[*referrer.TooManyError](err) || as[*referrer.CycleError](err) || as[*policy.NoScopeError](err) || as[*SitePolicyError](err) ||
+		as[*sign.SelfCheckError](err) || as[*trust.ImportError](err) || errors.Is(err, trust.ErrExists) ||
 		errors.Is(err, materialize.ErrUnsafeArchive) || errors.Is(err, materialize.ErrUnsafeDestination)
 }
 
@@ -107,7 +112,7 @@ func isTransport(err error) bool {
 	if errors.As(err, &service) {
 		return service.Temporary
 	}
-	return remote.IsTransport(err)
+	return remote.IsTransport(err) || as[*trust.FetchError](err)
 }
 
 func as[T error](err error) bool {

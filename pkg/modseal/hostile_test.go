@@ -90,7 +90,7 @@ func TestAnOMSStatementOfAnotherModelDoesNotFitATar(t *testing.T) {
 	if err := os.WriteFile(policyFile, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	trust := TrustOptions{PolicyFile: policyFile}
+	trust := TrustOptions{PolicyFiles: []string{policyFile}}
 	if _, err := c.Verify(t.Context(), target+":good", trust); err != nil {
 		t.Fatal(err)
 	}

@@ -27,10 +27,8 @@ func (c *Client) publicKey(ctx context.Context, name, key, policyFile string, of
 	case c.o.Keys == nil:
 		return trust.Key{}, fmt.Errorf("%s: %w", key, ErrNoKeyStore)
 	case offline && !local(key):
-		return trust.Key{}, &TrustError{
-			Err:  fmt.Errorf("signer %q: %s asks a service, and --offline asks nobody", name, key),
-			Next: "store its public key in a file while there is a network (modseal trust export carries it), and name that",
-		}
+		return trust.Key{}, undecided(fmt.Sprintf("signer %q: %s asks a service, and --offline asks nobody", name, key),
+			"store its public key in a file while there is a network (modseal trust export carries it), and name that")
 	}
 	k, err := c.o.Keys.PublicKey(ctx, key)
 	k.Name = name

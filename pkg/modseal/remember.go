@@ -39,10 +39,8 @@ func (c *Client) remembered(r policy.Rules) (*verify.Memory, error) {
 		return nil, nil //nolint:nilnil // nothing to remember is an answer
 	}
 	if c.o.StateDir == "" {
-		return nil, &TrustError{
-			Err:  fmt.Errorf("%s: freshness with remember needs a place to remember in, and there is no state directory", r.Name),
-			Next: "set XDG_STATE_HOME or HOME",
-		}
+		return nil, undecided(r.Name+": freshness with remember needs a place to remember in, and there is no state directory",
+			"set XDG_STATE_HOME or HOME")
 	}
 	name := c.o.state(acceptedFile)
 	raw, err := statefile.Read(name, limits.StateBytes)
@@ -63,10 +61,8 @@ func (c *Client) remembered(r policy.Rules) (*verify.Memory, error) {
 }
 
 func rememberError(name string, err error) error {
-	return &TrustError{
-		Err:  fmt.Errorf("what was accepted before cannot be read: %s: %w", name, err),
-		Next: "restore the file, or remove it to begin anew: then the next version that is accepted is the oldest one",
-	}
+	return undecided(fmt.Sprintf("what was accepted before cannot be read: %s: %v", name, err),
+		"restore the file, or remove it to begin anew: then the next version that is accepted is the oldest one")
 }
 
 func parseAccepted(raw []byte) (acceptedState, error) {

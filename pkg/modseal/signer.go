@@ -32,12 +32,12 @@ type SignOptions struct {
 	// are those that the signing configuration names.
 	Token func(ctx context.Context, issuers []string) (string, error)
 
-	// SigningConfig names the services to sign with: a file, or a name in the
-	// trust store. Empty means none for a key, and the public-good instance for
+	// SigningConfig names the services to sign with: a file, or [TrustPrefix] and
+	// a name in the trust store. Empty means none for a key, and the public-good instance for
 	// Keyless.
 	SigningConfig string
-	// TrustedRoot is what new signatures are verified with at once: a file, or a
-	// name in the trust store. Empty means the public-good one for Keyless
+	// TrustedRoot is what new signatures are verified with at once: a file, or
+	// [TrustPrefix] and a name in the trust store. Empty means the public-good one for Keyless
 	// without a SigningConfig, and none otherwise.
 	TrustedRoot string
 }
@@ -54,7 +54,7 @@ func (c *Client) signer(ctx context.Context, o *SignOptions) (*signer, error) {
 		return nil, err
 	}
 	s := &signer{}
-	services, err := c.services(ctx, o)
+	services, err := c.signingServices(ctx, o)
 	if err != nil {
 		return nil, err
 	}
@@ -131,11 +131,11 @@ func withCertificate(s *sign.Signer, o *SignOptions) (*sign.Signer, error) {
 	return s.WithCertificate(blocks...)
 }
 
-// services are what signatures are made with besides a key.
-type services struct{ sign.ServiceOptions }
+// signingServices are what signatures are made with besides a key.
+type signingServices struct{ sign.ServiceOptions }
 
 // issuers returns the identity providers that the services know.
-func (s services) issuers() []string {
+func (s signingServices) issuers() []string {
 	var out []string
 	for _, p := range s.Config.OIDCProviderURLs() {
 		out = append(out, p.URL)
@@ -143,8 +143,8 @@ func (s services) issuers() []string {
 	return out
 }
 
-func (c *Client) services(ctx context.Context, o *SignOptions) (services, error) {
-	s := services{sign.ServiceOptions{UserAgent: c.o.Registry.UserAgent, Transport: c.o.Services}}
+func (c *Client) signingServices(ctx context.Context, o *SignOptions) (signingServices, error) {
+	s := signingServices{sign.ServiceOptions{UserAgent: c.o.Registry.UserAgent, Transport: c.serviceTransport()}}
 	if o.Keyless || o.SigningConfig != "" {
 		config, err := c.signingConfig(ctx, o.SigningConfig, false)
 		if err != nil {

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"path/filepath"
-	"strings"
 
 	"github.com/modseal/modseal/pkg/internal/limits"
 	"github.com/modseal/modseal/pkg/policy"
@@ -26,8 +24,8 @@ type TrustOptions struct {
 	// Authorities is a PEM file of the certificate authorities to believe, roots
 	// and intermediates: the certificate method.
 	Authorities string
-	// TrustedRoot is of a Sigstore instance: a file, or a name in the trust
-	// store. Empty means the public-good instance.
+	// TrustedRoot is of a Sigstore instance: a file, or [TrustPrefix] and a name
+	// in the trust store. Empty means the public-good instance.
 	TrustedRoot string
 
 	PolicyFiles       []string // all must accept
@@ -41,10 +39,7 @@ type TrustOptions struct {
 
 // TrustError says that what was named to be trusted cannot be used: a missing
 // or broken key or policy. Nothing is decided then.
-type TrustError struct {
-	Err  error
-	Next string // what the user can do; may be empty
-}
+type TrustError struct{ Err error }
 
 func (e *TrustError) Error() string { return e.Err.Error() }
 
@@ -157,16 +152,13 @@ func (o TrustOptions) flags() (policy.Flags, error) {
 	return f, nil
 }
 
-// trustedRoot is what --trusted-root names: a file when it looks like one, else
-// a name in the trust store.
-func trustedRoot(s string) policy.TrustedRoot {
-	switch {
-	case s == "", s == policy.PublicGood:
+// trustedRoot is what the user names: a file, or [TrustPrefix] and a name in the
+// trust store; nothing is the public-good instance.
+func trustedRoot(file string) policy.TrustedRoot {
+	if file == "" || file == policy.PublicGood {
 		return policy.TrustedRoot{Name: policy.PublicGood, TUF: policy.PublicGood}
-	case strings.ContainsAny(s, `/\.`):
-		return policy.TrustedRoot{Name: s, File: s}
 	}
-	return policy.TrustedRoot{Name: s}
+	return policy.TrustedRoot{Name: file, File: file}
 }
 
 func lookedAt(file string) string {
@@ -260,11 +252,4 @@ func pemText(s, policyFile string) ([]byte, error) {
 		return []byte(s), nil
 	}
 	return readSmall(besidePolicy(s, policyFile), limits.KeyBytes)
-}
-
-func besidePolicy(name, policyFile string) string {
-	if policyFile == "" || filepath.IsAbs(name) {
-		return name
-	}
-	return filepath.Join(filepath.Dir(policyFile), name)
 }

@@ -8,8 +8,6 @@ import (
 	"time"
 
 	"github.com/opencontainers/go-digest"
-
-	"github.com/modseal/modseal/pkg/internal/integrity"
 )
 
 // Action is what an import does with an item.
@@ -54,6 +52,16 @@ func (e *ImportError) Error() string {
 	return fmt.Sprintf("%s: nothing was imported: %s", e.Name, strings.Join(why, "; "))
 }
 
+// DigestError says that a file is not the one that was meant.
+type DigestError struct {
+	Name      string // of the file
+	Want, Got digest.Digest
+}
+
+func (e *DigestError) Error() string {
+	return fmt.Sprintf("%s: its digest is %s, and %s was given", e.Name, e.Got, e.Want)
+}
+
 // ImportOptions say how to import.
 type ImportOptions struct {
 	// Digest is what the file must hash to; empty takes any file. A file whose
@@ -68,12 +76,12 @@ type ImportOptions struct {
 }
 
 // Import keeps all items of a file that [Encode] wrote, or none of them. A file
-// that has another digest than the one given is an [*integrity.Error]; one with
-// items that may not be kept is an [*ImportError], which tells about all of them.
+// that has another digest than the one given is a [*DigestError]; one with items
+// that may not be kept is an [*ImportError], which tells about all of them.
 func (s Store) Import(ctx context.Context, name string, data []byte, o ImportOptions) (Import, error) {
 	res := Import{Digest: digest.FromBytes(data)}
 	if o.Digest != "" && o.Digest != res.Digest {
-		return res, &integrity.Error{What: name, Want: o.Digest, Got: res.Digest, WantSize: int64(len(data)), GotSize: int64(len(data))}
+		return res, &DigestError{Name: name, Want: o.Digest, Got: res.Digest}
 	}
 	items, err := Decode(name, data)
 	if err != nil {

@@ -51,6 +51,9 @@ type Item struct {
 // Digest returns the SHA-256 of the data.
 func (it Item) Digest() digest.Digest { return digest.FromBytes(it.Data) }
 
+// Age returns how long ago the item was fetched, as [Root.Age] does.
+func (it Item) Age(now time.Time) (time.Duration, bool) { return age(it.Fetched, now) }
+
 // label names the item in messages.
 func (it Item) label() string { return string(it.Kind) + " " + it.Name }
 

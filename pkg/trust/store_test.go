@@ -15,7 +15,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/modseal/modseal/pkg/internal/integrity"
 	"github.com/modseal/modseal/pkg/trust"
 )
 
@@ -413,7 +412,7 @@ func TestImportOfAnotherFile(t *testing.T) {
 	s := newStore(t)
 	data := export(t, keyItem(t, "release"))
 	_, err := s.Import(t.Context(), "export.json", data, trust.ImportOptions{Digest: digestOf([]byte("another")), Replace: true})
-	if !errorAs[*integrity.Error](err) {
+	if !errorAs[*trust.DigestError](err) {
 		t.Errorf("%v", err)
 	}
 	if _, err := s.Import(t.Context(), "export.json", data[:len(data)/2], trust.ImportOptions{Replace: true}); err == nil {

@@ -4,9 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"os"
@@ -52,6 +50,14 @@ func PublicGood() Source { return Source{Name: PublicGoodName, URL: tuf.DefaultM
 // whatever the names.
 func (s Source) Same(o Source) bool { return s.URL == o.URL && string(s.Initial) == string(o.Initial) }
 
+// Check says what is wrong with the source, before anybody is asked.
+func (s Source) Check() error {
+	if err := s.check(); err != nil {
+		return fmt.Errorf("%w: %w", ErrInvalidItem, err)
+	}
+	return nil
+}
+
 func (s Source) check() error {
 	if err := checkURL(s.URL); err != nil {
 		return err
@@ -62,11 +68,14 @@ func (s Source) check() error {
 	if !ValidName(s.Name) {
 		return fmt.Errorf("%.80q is no name for what comes from TUF", s.Name)
 	}
-	if len(s.Initial) == 0 {
-		if s.Name != PublicGoodName || s.URL != tuf.DefaultMirror {
-			return fmt.Errorf("%s: the first root metadata (root.json) are missing: without them nothing from there can be believed", s.URL)
+	if s.Name == PublicGoodName {
+		if !s.Same(PublicGood()) {
+			return fmt.Errorf("the name %s is kept for what comes from %s", PublicGoodName, tuf.DefaultMirror)
 		}
 		return nil
+	}
+	if len(s.Initial) == 0 {
+		return fmt.Errorf("%s: the first root metadata (root.json) are missing: without them nothing from there can be believed", s.URL)
 	}
 	_, err := rootVersion(s.Initial)
 	return err
@@ -141,8 +150,8 @@ func (o FetchOptions) now() time.Time {
 // with go-tuf's updater: sigstore-go's client around it cannot be cancelled, and
 // does not tell a target that is absent from one that cannot be fetched.
 func Fetch(ctx context.Context, src Source, o FetchOptions) (*Root, *SigningConfig, error) {
-	if err := src.check(); err != nil {
-		return nil, nil, fmt.Errorf("%w: %w", ErrInvalidItem, err)
+	if err := src.Check(); err != nil {
+		return nil, nil, err
 	}
 	items, err := fetchItems(ctx, src, o)
 	if err != nil {
@@ -263,70 +272,4 @@ func target(up *updater.Updater, name string) ([]byte, error) {
 	}
 	_, data, err := up.DownloadTarget(info, "", "")
 	return data, err
-}
-
-// download fetches for go-tuf. It is made for one refresh.
-type download struct {
-	get    func(url string, limit int64) ([]byte, error)
-	bytes  int64
-	failed error // the first that was not the repository's word
-}
-
-// DownloadFile implements fetcher.Fetcher of go-tuf.
-func (d *download) DownloadFile(url string, limit int64, _ time.Duration) ([]byte, error) {
-	limit = min(limit, limits.TUFFileBytes)
-	if d.bytes+limit > limits.TUFBytes {
-		limit = limits.TUFBytes - d.bytes
-	}
-	data, err := d.get(url, limit)
-	d.bytes += int64(len(data))
-	if err != nil && d.failed == nil && !isAnswer(err) {
-		d.failed = err
-	}
-	return data, err
-}
-
-// isAnswer holds for what the repository did, unlike what happened on the way.
-func isAnswer(err error) bool {
-	var status *metadata.ErrDownloadHTTP
-	var length *metadata.ErrDownloadLengthMismatch
-	return errors.As(err, &status) || errors.As(err, &length)
-}
-
-// explain tells what could not be fetched from what is not to be believed.
-func (d *download) explain(url string, err error) error {
-	var status *metadata.ErrDownloadHTTP
-	switch {
-	case d.failed != nil:
-		return &FetchError{url, d.failed}
-	case errors.As(err, &status):
-		return &FetchError{url, err}
-	}
-	return &RepositoryError{url, err}
-}
-
-func getter(ctx context.Context, o FetchOptions) func(string, int64) ([]byte, error) {
-	client := &http.Client{Transport: o.Transport}
-	return func(url string, limit int64) ([]byte, error) {
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-		if err != nil {
-			return nil, err
-		}
-		if o.UserAgent != "" {
-			req.Header.Set("User-Agent", o.UserAgent)
-		}
-		resp, err := client.Do(req)
-		if err != nil {
-			return nil, err
-		}
-		defer resp.Body.Close()
-		if resp.StatusCode != http.StatusOK {
-			return nil, &metadata.ErrDownloadHTTP{StatusCode: resp.StatusCode, URL: url}
-		}
-		data, err := io.ReadAll(io.LimitReader(resp.Body, limit+1))
-		if err == nil && int64(len(data)) > limit {
-			return nil, &metadata.ErrDownloadLengthMismatch{Msg: fmt.Sprintf("%s is longer than %d bytes", url, limit)}
-		}
-		return data, err
-	}
 }

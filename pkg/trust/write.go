@@ -74,8 +74,8 @@ func (s Store) Update(ctx context.Context, src Source, o FetchOptions) ([]Update
 	if s.Dir == "" {
 		return nil, errors.New("there is no trust store to keep what is fetched")
 	}
-	if err := src.check(); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrInvalidItem, err)
+	if err := src.Check(); err != nil {
+		return nil, err
 	}
 	if err := s.mayUpdate(src); err != nil {
 		return nil, err

@@ -172,7 +172,6 @@ func hints(err error) []string {
 	var usage *cliUsageError
 	var noScope *policy.NoScopeError
 	var interrupted *interruptedError
-	var untrusted *modseal.TrustError
 	var service *sign.ServiceError
 	var reference *sign.ReferenceError
 	switch {
@@ -189,8 +188,6 @@ func hints(err error) []string {
 		return []string{usage.command + " --help"}
 	case errors.As(err, &undecided):
 		return []string{undecided.Next}
-	case errors.As(err, &untrusted) && untrusted.Next != "":
-		return []string{untrusted.Next}
 	case errors.As(err, &service) && service.Next != "":
 		return []string{service.Next}
 	case errors.As(err, &reference) && reference.Next != "":
@@ -211,6 +208,8 @@ func hints(err error) []string {
 		return []string{"run in a terminal, set MODSEAL_PASSWORD for a key, or use --password-stdin for a registry"}
 	case errors.Is(err, sign.ErrPassword):
 		return []string{"give the password that the key was made with, in MODSEAL_PASSWORD or COSIGN_PASSWORD, or unset both to be asked"}
+	case isOfTrust(err):
+		return trustHints(err)
 	case errors.Is(err, store.ErrBusy):
 		return []string{"try again when the other commands are done, or let gc wait for them with --wait"}
 	case errors.Is(err, source.ErrChanged):

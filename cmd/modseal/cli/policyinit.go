@@ -144,4 +144,3 @@ func (a *app) agree(cmd *cobra.Command, draft *modseal.PolicyDraft, file string)
 	fmt.Fprintln(a.err, "nothing was written")
 	return false, nil
 }
-

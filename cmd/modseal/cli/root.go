@@ -158,7 +158,7 @@ an OCI layout on disk (oci:PATH:TAG), or a local path (./PATH, /PATH, dir:PATH).
 		}
 	}
 	add(groupModel, a.packCommand(), a.pushCommand(), a.pullCommand(), a.inspectCommand(), a.treeCommand(), a.listCommand(), a.copyCommand(), a.digestCommand())
-	add(groupTrust, a.signCommand(), a.attestCommand(), a.verifyCommand(), a.keygenCommand(), a.policyCommand())
+	add(groupTrust, a.signCommand(), a.attestCommand(), a.verifyCommand(), a.keygenCommand(), a.policyCommand(), a.trustCommand())
 	add(groupRegistry, a.loginCommand(), a.logoutCommand(), a.serveCommand(), a.gcCommand())
 	root.AddCommand(a.versionCommand())
 	root.InitDefaultCompletionCmd()

@@ -141,11 +141,6 @@ const (
 	// TrustedRootMembers bounds each list of a trusted root; that of the
 	// public-good instance has at most three.
 	TrustedRootMembers = 128
-	// TrustedRootMembers bounds each list of a trusted root; that of the
-	// public-good instance has at most three.
-	TrustedRootMembers = 128
-	// ChainCertificates bounds a chain of certificates in a trusted root.
-	ChainCertificates = 8
 	// LogIDBytes bounds the identifier of a log, which is a SHA-256.
 	LogIDBytes = 64
 	// SigningConfigBytes bounds a signing configuration; that of the public-good

@@ -28,6 +28,6 @@ func (s *Sign) AddFlags(fs *pflag.FlagSet) {
 	fs.StringVar(&s.OIDCClientID, "oidc-client-id", "sigstore", "`ID` of modseal at the identity provider")
 	fs.BoolVar(&s.DeviceFlow, "oidc-device-flow", false, "log in with a code on another device instead of a browser on this machine")
 	fs.BoolVar(&s.NoAmbient, "oidc-disable-ambient-providers", false, "do not take the identity of the CI job")
-	fs.StringVar(&s.SigningConfig, "signing-config", "", "services to sign with, Fulcio, transparency logs and timestamp authorities: a `FILE`, or a name that modseal trust show lists (default with --keyless: the public-good instance)")
-	fs.StringVar(&s.TrustedRoot, "trusted-root", "", "trusted root that what was signed is verified with at once: a `FILE`, or a name that modseal trust show lists")
+	fs.StringVar(&s.SigningConfig, "signing-config", "", "services to sign with, Fulcio, transparency logs and timestamp authorities: a `FILE`, or trust:NAME for one of modseal trust show (default with --keyless: the public-good instance)")
+	fs.StringVar(&s.TrustedRoot, "trusted-root", "", "trusted root that what was signed is verified with at once: a `FILE`, or trust:NAME for one of modseal trust show")
 }
