@@ -5,8 +5,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"net/netip"
-	"net/url"
 	"sync"
 	"time"
 
@@ -14,6 +12,7 @@ import (
 	"github.com/sigstore/sigstore-go/pkg/root"
 	"github.com/sigstore/sigstore-go/pkg/sign"
 
+	"github.com/modseal/modseal/pkg/sign/internal/secure"
 	"github.com/modseal/modseal/pkg/trust"
 )
 
@@ -61,8 +60,8 @@ func NewKeyless(ctx context.Context, o KeylessOptions) (*Signer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: certificate authorities: %w", ErrConfig, err)
 	}
-	if err := checkSecret(authority.URL); err != nil {
-		return nil, err
+	if err := secure.CheckURL(authority.URL); err != nil {
+		return nil, fmt.Errorf("%w: %s %s: %w", ErrConfig, serviceAuthority, authority.URL, err)
 	}
 	if o.Token == nil {
 		return nil, fmt.Errorf("%w: nobody gives one", ErrToken)
@@ -72,20 +71,6 @@ func NewKeyless(ctx context.Context, o KeylessOptions) (*Signer, error) {
 		return nil, err
 	}
 	return &Signer{keyless: k, services: chosen}, nil
-}
-
-// checkSecret refuses a URL to which a token would go readable for all on the way.
-func checkSecret(text string) error {
-	u, err := url.Parse(text)
-	if err != nil {
-		return fmt.Errorf("%w: %s: %w", ErrConfig, serviceAuthority, err)
-	}
-	address, err := netip.ParseAddr(u.Hostname())
-	loopback := err == nil && address.IsLoopback() || u.Hostname() == "localhost"
-	if u.Scheme == "https" || u.Scheme == "http" && loopback {
-		return nil
-	}
-	return fmt.Errorf("%w: %s %s: an identity token goes over https only, or to this machine", ErrConfig, serviceAuthority, text)
 }
 
 func (k *keyless) identity() Identity {
@@ -177,4 +162,14 @@ func (k *keyless) accept(pair *sign.EphemeralKeypair, der []byte, asked time.Tim
 	}
 	k.until = k.until.Add(-renewBefore)
 	return k.current, nil
+}
+
+// OIDCIssuer returns the OpenID Connect issuer that c names for people, who sign in
+// with it. The error wraps [ErrConfig] when there is none that is valid at now.
+func OIDCIssuer(c *root.SigningConfig, now time.Time) (string, error) {
+	issuer, err := root.SelectService(c.OIDCProviderURLs(), []uint32{1}, now)
+	if err != nil {
+		return "", fmt.Errorf("%w: OpenID Connect issuers: %w", ErrConfig, err)
+	}
+	return issuer.URL, nil
 }

@@ -125,6 +125,8 @@ const (
 	// ChainCertificates bounds a chain of certificates, of a signer or in a trusted
 	// root; the longest in use have five.
 	ChainCertificates = 16
+	// ReferenceBytes bounds the reference to a key: a URI.
+	ReferenceBytes = 4 << 10
 	// TokenBytes bounds an identity token: those of CI systems have 2 KiB, and HTTP
 	// servers take headers of 8 to 64 KiB.
 	TokenBytes = 64 << 10

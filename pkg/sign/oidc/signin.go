@@ -1,0 +1,66 @@
+package oidc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"runtime"
+	"time"
+
+	gooidc "github.com/coreos/go-oidc/v3/oidc"
+	"github.com/sigstore/sigstore/pkg/oauthflow"
+	"golang.org/x/oauth2"
+
+	"github.com/modseal/modseal/pkg/sign"
+	"github.com/modseal/modseal/pkg/sign/internal/secure"
+)
+
+// signIn has a person sign in with the issuer. What the library does after the
+// issuer was found goes past Transport, and ends with its own timeouts.
+func (s *Source) signIn(ctx context.Context) (string, error) {
+	if s.o.Issuer == "" {
+		return "", errors.New("no OpenID Connect issuer to sign in with: the signing configuration names none")
+	}
+	if s.o.Input == nil || s.o.Output == nil {
+		return "", errors.New("nobody is there to sign in")
+	}
+	if err := secure.CheckURL(s.o.Issuer); err != nil {
+		return "", fmt.Errorf("issuer %s: %w", s.o.Issuer, err)
+	}
+	client := &http.Client{Transport: s.o.Transport, Timeout: 30 * time.Second}
+	issuer, err := gooidc.NewProvider(gooidc.ClientContext(ctx, client), s.o.Issuer)
+	if err != nil {
+		return "", &sign.ServiceError{Service: "identity provider", URL: s.o.Issuer, Err: err, Next: "is this the URL of an OpenID Connect issuer, and is it reached?"}
+	}
+	config := oauth2.Config{
+		ClientID: s.o.ClientID, ClientSecret: s.o.ClientSecret, RedirectURL: s.o.RedirectURL,
+		Endpoint: issuer.Endpoint(), Scopes: []string{gooidc.ScopeOpenID, "email"},
+	}
+	token, err := within(ctx, func() (*oauthflow.OIDCIDToken, error) { return s.getter(ctx).GetIDToken(issuer, config) })
+	if err != nil {
+		return "", err
+	}
+	return token.RawString, nil
+}
+
+func (s *Source) getter(ctx context.Context) oauthflow.TokenGetter {
+	if s.o.Flow == FlowDevice {
+		d := oauthflow.NewDeviceFlowTokenGetterForIssuer(s.o.Issuer)
+		d.MessagePrinter = func(text string) { fmt.Fprintln(s.o.Output, text) }
+		d.Sleeper = func(d time.Duration) {
+			timer := time.NewTimer(d)
+			defer timer.Stop()
+			select {
+			case <-ctx.Done():
+				// It would ask on and on. Nobody waits for this goroutine any more.
+				runtime.Goexit()
+			case <-timer.C:
+			}
+		}
+		return d
+	}
+	return &oauthflow.InteractiveIDTokenGetter{
+		HTMLPage: oauthflow.DefaultIDTokenGetter.HTMLPage, Input: s.o.Input, Output: s.o.Output,
+	}
+}
