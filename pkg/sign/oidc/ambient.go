@@ -77,7 +77,7 @@ func hasVariable(_ context.Context, s *Source) bool {
 func variable(_ context.Context, s *Source) (string, error) {
 	text, _ := s.o.Getenv(variableToken)
 	if text == "" {
-		return "", fmt.Errorf("%s is set and empty; in GitLab CI, ask for it under id_tokens with the audience %s", variableToken, Audience)
+		return "", fmt.Errorf("%s is set and empty; in GitLab CI, ask for it under id_tokens with the audience %s", variableToken, s.o.ClientID)
 	}
 	return text, nil
 }
@@ -110,12 +110,12 @@ func cosign(name string) provider {
 			is, err := within(ctx, func() (bool, error) { return p.Enabled(ctx), nil })
 			return err == nil && is
 		},
-		token: func(ctx context.Context, _ *Source) (string, error) {
+		token: func(ctx context.Context, s *Source) (string, error) {
 			p, err := get(ctx)
 			if err != nil {
 				return "", err
 			}
-			return within(ctx, func() (string, error) { return p.Provide(ctx, Audience) })
+			return within(ctx, func() (string, error) { return p.Provide(ctx, s.o.ClientID) })
 		},
 	}
 }

@@ -44,7 +44,7 @@ func gitHub(ctx context.Context, s *Source) (string, error) {
 		return "", fmt.Errorf("%s: %w", variableGitHubURL, err)
 	}
 	query := u.Query()
-	query.Set("audience", Audience)
+	query.Set("audience", s.o.ClientID)
 	u.RawQuery = query.Encode()
 	for attempt := 0; ; attempt++ {
 		token, failed := s.askGitHub(ctx, u, secret)

@@ -22,11 +22,9 @@ import (
 	"github.com/modseal/modseal/pkg/sign"
 )
 
-// Audience is whom identity tokens are for: certificate authorities of Sigstore
+// DefaultClientID is by which Sigstore's issuers know its clients, and whom
+// identity tokens are for
 // (https://github.com/sigstore/fulcio/blob/v1.8.8/docs/oidc.md).
-const Audience = "sigstore"
-
-// DefaultClientID is by which Sigstore's issuers know its clients.
 const DefaultClientID = "sigstore"
 
 // Flow is how a person signs in.
@@ -58,7 +56,7 @@ type Options struct {
 	// Flow signs a person in when nothing else is there, with Issuer.
 	Flow         Flow
 	Issuer       string // its URL; see [sign.OIDCIssuer]
-	ClientID     string // empty means DefaultClientID
+	ClientID     string // also the audience that every token must have; empty means DefaultClientID
 	ClientSecret string
 	RedirectURL  string // of FlowBrowser; empty means any port on localhost
 	// Input and Output are where the person is; both are needed for a Flow.
@@ -120,8 +118,8 @@ func (s *Source) Token(ctx context.Context) (string, error) {
 	if err == nil {
 		err = claims.CheckTime(s.o.Now())
 	}
-	if err == nil && len(claims.Audience) > 0 && !slices.Contains(claims.Audience, Audience) {
-		err = fmt.Errorf("%w: it is for %q; ask its issuer for one for the audience %s", sign.ErrToken, claims.Audience, Audience)
+	if err == nil && len(claims.Audience) > 0 && !slices.Contains(claims.Audience, s.o.ClientID) {
+		err = fmt.Errorf("%w: it is for %q; ask its issuer for one for the audience %s", sign.ErrToken, claims.Audience, s.o.ClientID)
 	}
 	if err != nil {
 		return "", fmt.Errorf("from %s: %w", from, err)
