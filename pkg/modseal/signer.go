@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"fmt"
 	"runtime/debug"
+	"time"
 
 	"github.com/modseal/modseal/pkg/internal/limits"
 	"github.com/modseal/modseal/pkg/policy"
@@ -28,9 +29,10 @@ type SignOptions struct {
 
 	// Keyless signs in the name that Token's issuer vouches for.
 	Keyless bool
-	// Token returns an OpenID Connect token with the audience sigstore. issuers
-	// are those that the signing configuration names.
-	Token func(ctx context.Context, issuers []string) (string, error)
+	// Token returns an OpenID Connect token with the audience sigstore. issuer is
+	// where a person can sign in by the signing configuration; empty when it names
+	// none.
+	Token func(ctx context.Context, issuer string) (string, error)
 
 	// SigningConfig names the services to sign with: a file, or [TrustPrefix] and
 	// a name in the trust store. Empty means none for a key, and the public-good instance for
@@ -60,10 +62,11 @@ func (c *Client) signer(ctx context.Context, o *SignOptions) (*signer, error) {
 	}
 	s.root = services.Root
 	if o.Keyless {
-		issuers := services.issuers()
+		// Without an issuer nobody can sign in, which whoever has a token need not.
+		issuer, _ := sign.OIDCIssuer(services.Config, time.Now())
 		s.Signer, err = sign.NewKeyless(ctx, sign.KeylessOptions{
 			ServiceOptions: services.ServiceOptions,
-			Token:          func(ctx context.Context) (string, error) { return o.Token(ctx, issuers) },
+			Token:          func(ctx context.Context) (string, error) { return o.Token(ctx, issuer) },
 		})
 		return s, err
 	}
@@ -133,15 +136,6 @@ func withCertificate(s *sign.Signer, o *SignOptions) (*sign.Signer, error) {
 
 // signingServices are what signatures are made with besides a key.
 type signingServices struct{ sign.ServiceOptions }
-
-// issuers returns the identity providers that the services know.
-func (s signingServices) issuers() []string {
-	var out []string
-	for _, p := range s.Config.OIDCProviderURLs() {
-		out = append(out, p.URL)
-	}
-	return out
-}
 
 func (c *Client) signingServices(ctx context.Context, o *SignOptions) (signingServices, error) {
 	s := signingServices{sign.ServiceOptions{UserAgent: c.o.Registry.UserAgent, Transport: c.serviceTransport()}}

@@ -1,8 +1,10 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"net/http"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -58,37 +60,25 @@ func (a *app) signer(s *option.Sign, o *option.Output) modseal.SignOptions {
 }
 
 // identityToken returns how an identity token is got: the one that is given,
-// that of the CI job, or the one for whom a person logs in.
-func (a *app) identityToken(s *option.Sign, o *option.Output) func(context.Context, []string) (string, error) {
+// that of the CI job, or the one for whom a person signs in.
+func (a *app) identityToken(s *option.Sign, o *option.Output) func(context.Context, string) (string, error) {
 	var source *oidc.Source
-	return func(ctx context.Context, issuers []string) (string, error) {
+	return func(ctx context.Context, issuer string) (string, error) {
 		if source == nil {
 			options := oidc.Options{
-				ClientID: s.OIDCClientID, Issuer: s.OIDCIssuer, NoAmbient: s.NoAmbient,
-				Getenv: os.LookupEnv, Input: a.in, Output: a.err, Interactive: a.interactive() && !o.Quiet,
-				UserAgent: userAgent(),
+				Given: s.IdentityToken, Getenv: os.LookupEnv, NoAmbient: s.NoAmbient,
+				Issuer: cmp.Or(s.OIDCIssuer, issuer), ClientID: s.OIDCClientID,
+				Input: a.in, Output: a.err,
+				Transport: &http.Transport{Proxy: proxyFromEnvironment}, UserAgent: userAgent(),
 			}
-			if options.Issuer == "" && len(issuers) > 0 {
-				options.Issuer = issuers[0]
-			}
-			if s.DeviceFlow {
+			switch {
+			case s.DeviceFlow:
 				options.Flow = oidc.FlowDevice
+			case a.interactive() && !o.Quiet:
+				options.Flow = oidc.FlowBrowser
 			}
-			options.Token, options.TokenFile = tokenOrFile(s.IdentityToken)
 			source = oidc.New(options)
 		}
 		return source.Token(ctx)
 	}
-}
-
-// tokenOrFile tells a token from the name of a file with one: a file that is
-// there is meant, since no token looks like a path.
-func tokenOrFile(s string) (token, file string) {
-	if s == "" {
-		return "", ""
-	}
-	if _, err := os.Stat(s); err == nil {
-		return "", s
-	}
-	return s, ""
 }
