@@ -89,8 +89,7 @@ func (c *checker) oneScope(p *Policy) {
 		c.warn(0, "nothing is required: a model that nobody signed is accepted; write required: true, or a signature requirement")
 	case !signature && attestation:
 		c.warn(0, "no signature on the manifest is required: whoever attests something is taken to vouch for the model")
-	}
-	if !signature && !attestation {
+	case !signature:
 		c.warn(0, "no signature on the manifest is required: only the files are bound, not the model's config and annotations")
 	}
 }

@@ -144,10 +144,11 @@ func compileError(issues *cel.Issues) error {
 		return errors.New(shorten(issues.Err().Error()))
 	}
 	first := all[0]
-	return &ExpressionError{
-		Line: first.Location.Line(), Column: first.Location.Column() + 1,
-		Message: shorten(strings.Join(strings.Fields(first.Message), " ")),
-	}
+	message := strings.Join(strings.Fields(first.Message), " ")
+	// Expressions have no container, and what CEL guesses is about its own types.
+	message, _, _ = strings.Cut(message, " (in container '')")
+	message, _, _ = strings.Cut(message, " (did you mean ")
+	return &ExpressionError{Line: first.Location.Line(), Column: first.Location.Column() + 1, Message: shorten(message)}
 }
 
 // used returns the variables that the expression names.

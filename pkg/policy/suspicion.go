@@ -1,23 +1,24 @@
 package policy
 
 import (
+	"fmt"
 	"regexp/syntax"
 	"strings"
 )
 
-// strangers are identities and issuers that nobody means by an expression.
+// strangers are identities and issuers that nobody means by an expression: what
+// matches one of them matches everybody of the kind. Names in .invalid are not
+// given to anybody (RFC 2606, section 2).
 var strangers = []string{"someone@elsewhere.invalid", "https://elsewhere.invalid/someone/workflow.yml@refs/heads/main", "https://elsewhere.invalid"}
 
 // suspicions says what about a regular expression is perhaps not meant: it is
 // anchored in any case, but that is of no use when it begins or ends with
 // something that matches everything.
 func (m Match) suspicions() []string {
-	everybody := true
 	for _, s := range strangers {
-		everybody = everybody && m.Matches(s)
-	}
-	if everybody {
-		return []string{"matches everybody"}
+		if m.Matches(s) {
+			return []string{fmt.Sprintf("matches anybody, such as %q", s)}
+		}
 	}
 	re, err := syntax.Parse(m.Regexp, syntax.Perl)
 	if err != nil {
