@@ -1,6 +1,7 @@
 package verify_test
 
 import (
+	"cmp"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
@@ -140,6 +141,8 @@ type model struct {
 	files map[string]string // path → content
 	order []string
 	tars  int
+	// config is that of the model; the verifier gets it when it is set.
+	config string
 }
 
 func demo() model {
@@ -151,11 +154,11 @@ func demo() model {
 
 func (m model) subject(t testing.TB) verify.Subject {
 	t.Helper()
-	config := []byte("{}")
+	config := []byte(cmp.Or(m.config, "{}"))
 	manifest := ocispec.Manifest{
 		MediaType:    ocispec.MediaTypeImageManifest,
 		ArtifactType: artifacttypes.ArtifactTypeModel,
-		Config:       ocispec.Descriptor{MediaType: artifacttypes.MediaTypeModelConfig, Digest: digest.FromBytes(config), Size: 2},
+		Config:       ocispec.Descriptor{MediaType: artifacttypes.MediaTypeModelConfig, Digest: digest.FromBytes(config), Size: int64(len(config))},
 	}
 	manifest.SchemaVersion = 2
 	for _, p := range m.order {
@@ -177,7 +180,12 @@ func (m model) subject(t testing.TB) verify.Subject {
 	if err != nil {
 		t.Fatal(err)
 	}
+	var read []byte
+	if m.config != "" {
+		read = config
+	}
 	return verify.Subject{
+		Config:     read,
 		Name:       "registry.example.com/team/demo",
 		Descriptor: ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Digest: digest.FromBytes(raw), Size: int64(len(raw))},
 		Manifest:   raw,

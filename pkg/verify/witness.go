@@ -76,6 +76,9 @@ func see(s *signedStatement, material root.TrustedMaterial) (seen, error) {
 			continue
 		}
 		times, err := verify.VerifyTlogEntry(oneEntry{s.entity, entry}, material, 1, true)
+		if err == nil {
+			err = checkForm(entry)
+		}
 		if err != nil {
 			out.elsewhere = append(out.elsewhere, missf(causeOtherEntry,
 				"its log entry is not about this signature, or not by the log that it names (%s)", errorText(err)))
