@@ -7,6 +7,7 @@ import (
 
 	"cel.dev/cel-go/cel"
 	"cel.dev/cel-go/common/functions"
+	"cel.dev/cel-go/common/operators"
 	"cel.dev/cel-go/common/types"
 	"cel.dev/cel-go/common/types/ref"
 	"cel.dev/cel-go/common/types/traits"
@@ -24,12 +25,13 @@ import (
 // runesPerStep is how much text counts as one step, as in cel-go.
 const runesPerStep = 10
 
-// costOptions bound what an evaluation takes.
+// costOptions bound what an evaluation takes. Memory needs no bound of its own:
+// every element and every ten bytes of text that a call makes is a step.
 func costOptions(env *cel.Env, regexps map[string]uint64) ([]cel.ProgramOption, error) {
 	m := meter{regexps: regexps, sizes: types.NewSizeCalculator(
 		// The defaults take every deeper or larger value for one of endless size.
 		types.SizeCalculatorMaxDepth(limits.ConditionSizeDepth),
-		types.SizeCalculatorMaxTraversal(limits.ConditionMemory),
+		types.SizeCalculatorMaxTraversal(limits.ConditionCost),
 	)}
 	guarded, err := m.guardAll(env)
 	if err != nil {
@@ -38,12 +40,33 @@ func costOptions(env *cel.Env, regexps map[string]uint64) ([]cel.ProgramOption, 
 	return []cel.ProgramOption{
 		cel.EvalOptions(cel.OptOptimize),
 		cel.Functions(guarded...),
+		cel.CustomDecoratorV2(m.guardEquals),
 		cel.CostTracking(m),
 		cel.CostLimit(limits.ConditionCost),
-		cel.MemoryTracking(types.MemoryTrackerSizeCalculator(m.sizes)),
-		cel.MemoryLimit(limits.ConditionMemory),
 		cel.InterruptCheckFrequency(limits.ConditionInterrupt),
 	}, nil
+}
+
+// guardEquals weighs comparisons, which cel-go does not look up among the
+// functions. A value that has itself twice, and that again, is small and takes
+// for ever to be compared.
+func (m meter) guardEquals(i interpreter.InterpretableV2) (interpreter.InterpretableV2, error) {
+	call, ok := i.(interpreter.InterpretableCall)
+	if !ok {
+		return i, nil
+	}
+	name := call.Function()
+	if name != operators.Equals && name != operators.NotEquals {
+		return i, nil
+	}
+	return interpreter.NewCall(call.ID(), name, call.OverloadID(), call.Args(), func(values ...ref.Val) ref.Val {
+		m.check(name, values)
+		equal := types.Equal(values[0], values[1])
+		if name == operators.NotEquals {
+			return types.Bool(equal != types.True)
+		}
+		return equal
+	}), nil
 }
 
 // meter weighs calls.
@@ -57,7 +80,12 @@ func (m meter) CallCost(function, _ string, args []ref.Val, result ref.Val) *uin
 	cost := m.weigh(function, args)
 	// What a call makes is paid for, so that the whole cost bounds the memory.
 	switch result.(type) {
-	case types.String, types.Bytes, traits.Lister:
+	case types.String, types.Bytes:
+		cost = add(cost, length(result))
+	case traits.Lister:
+		if function == "_+_" { // takes the first list as it is: map and filter add to theirs
+			result = args[len(args)-1]
+		}
 		cost = add(cost, length(result))
 	}
 	return &cost
@@ -81,22 +109,24 @@ func (m meter) guardAll(env *cel.Env) ([]*functions.Overload, error) {
 
 func (m meter) guard(function string, o *functions.Overload) *functions.Overload {
 	guarded := *o
-	check := func(args ...ref.Val) {
-		if m.weigh(function, args) > limits.ConditionCost {
-			// A value that is an error could be lost in an ||; this ends the evaluation.
-			panic(interpreter.EvalCancelledError{Cause: interpreter.CostLimitExceeded, Message: "the arguments of " + function + " are too long"})
-		}
-	}
 	if unary := o.Unary; unary != nil {
-		guarded.Unary = func(v ref.Val) ref.Val { check(v); return unary(v) }
+		guarded.Unary = func(v ref.Val) ref.Val { m.check(function, []ref.Val{v}); return unary(v) }
 	}
 	if binary := o.Binary; binary != nil {
-		guarded.Binary = func(l, r ref.Val) ref.Val { check(l, r); return binary(l, r) }
+		guarded.Binary = func(l, r ref.Val) ref.Val { m.check(function, []ref.Val{l, r}); return binary(l, r) }
 	}
-	if function := o.Function; function != nil {
-		guarded.Function = func(args ...ref.Val) ref.Val { check(args...); return function(args...) }
+	if several := o.Function; several != nil {
+		guarded.Function = func(args ...ref.Val) ref.Val { m.check(function, args); return several(args...) }
 	}
 	return &guarded
+}
+
+// check ends the evaluation when a call would take too long. It does not return an
+// error as a value, which could be lost in an ||.
+func (m meter) check(function string, args []ref.Val) {
+	if m.weigh(function, args) > limits.ConditionCost {
+		panic(interpreter.EvalCancelledError{Cause: interpreter.CostLimitExceeded, Message: "the arguments of " + function + " are too long"})
+	}
 }
 
 // weigh returns how many steps a call takes at most, in the order of magnitude.
@@ -121,6 +151,8 @@ func (m meter) weigh(function string, args []ref.Val) uint64 {
 			sum = add(sum, multiply(add(elements(args[0]), 1), elements(a))/runesPerStep)
 		}
 		return sum
+	case "split":
+		return add(sum, elements(args[0]))
 	case "distinct":
 		return add(sum, multiply(length(args[0]), first))
 	case "sort", "@sortByAssociatedKeys":
@@ -214,10 +246,7 @@ func multiply(a, b uint64) uint64 {
 }
 
 func costMessage(e interpreter.EvalCancelledError) string {
-	switch e.Cause {
-	case interpreter.MemoryLimitExceeded:
-		return fmt.Sprintf("it makes or reads values of more than %d elements", limits.ConditionMemory)
-	case interpreter.CostLimitExceeded:
+	if e.Cause == interpreter.CostLimitExceeded {
 		return fmt.Sprintf("it costs more than %d steps", limits.ConditionCost)
 	}
 	return e.Message

@@ -19,9 +19,10 @@ func nested(n int) string {
 	return text
 }
 
-// doubled makes a list that has itself twice, n times, without saying so at length.
-func doubled(n int) string {
-	text := "[1]"
+// doubled makes a list that has the first one twice, n times, without saying so at
+// length.
+func doubled(first string, n int) string {
+	text := first
 	for i := range n {
 		text = fmt.Sprintf("%s.map(x%d, [x%d, x%d])", text, i, i, i)
 	}
@@ -64,8 +65,12 @@ func TestHostileConditions(t *testing.T) {
 		"text doubled":             "[1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16].map(i, predicate.text + predicate.text + predicate.text).join('').size() > 0",
 		"text in every file":       "files.map(f, predicate.text + f.name).size() > 0",
 		"list in every file":       "files.map(f, predicate.list + [f.size]).flatten().size() > 0",
-		"list doubled":             doubled(30) + ".size() == 1",
-		"doubled and compared":     doubled(28) + " == " + doubled(28),
+		"list doubled":             doubled("[1]", 30) + ".flatten(60).size() == 1",
+		"doubled and compared":     doubled("[1]", 28) + " == " + doubled("[1]", 28),
+		"doubled, and different":   doubled("[1]", 28) + " != " + doubled("[1]", 28),
+		"doubled the second time":  "[0, 1].all(i, " + doubled("(i == 0 ? [] : [1])", 28) + " == " + doubled("(i == 0 ? [] : [1])", 28) + ")",
+		"doubled and looked for":   doubled("[1]", 28) + " in [" + doubled("[1]", 28) + "]",
+		"doubled and formatted":    "'%s'.format([" + doubled("[1]", 28) + "]) == ''",
 		"list in list":             "predicate.list.hasOnly(predicate.list)",
 		"sets":                     "sets.contains(predicate.list, predicate.list)",
 		"sets in a loop":           "files.all(f, sets.intersects(predicate.texts, [f.name]) == false)",
@@ -110,5 +115,41 @@ func TestHostileConditions(t *testing.T) {
 				t.Errorf("%d MiB were allocated", made>>20)
 			}
 		})
+	}
+}
+
+// What people write is far from the limits, also for the largest models and bills
+// of materials.
+func TestLargeHonestConditions(t *testing.T) {
+	a := artifact()
+	a.Files = nil
+	for i := range 100_000 {
+		a.Files = append(a.Files, policy.File{Name: fmt.Sprintf("data/train/part-%06d-of-100000.parquet", i), Size: int64(i), Role: "dataset", Digest: "sha256:" + strings.Repeat("ab", 32)})
+	}
+	var bill strings.Builder
+	bill.WriteString(`{"components": [`)
+	for i := range 50_000 {
+		fmt.Fprintf(&bill, `{"type": "library", "name": "package-%d", "version": "1.0.%d", "purl": "pkg:pypi/package-%d@1.0.%d", "licenses": [{"license": {"id": "MIT"}}]},`, i, i, i, i)
+	}
+	bill.WriteString(`{"type": "machine-learning-model", "name": "m"}]}`)
+	f, err := facts(t, a).About(policy.Attestation{PredicateType: "https://cyclonedx.org/bom", Predicate: []byte(bill.String())})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, expression := range []string{
+		"files.all(f, !f.name.endsWith('.pkl') && !f.name.endsWith('.bin') && !f.name.contains('..') && f.size < 1000000000)",
+		"files.all(f, f.name.matches('^data/train/[a-z0-9-]+[.]parquet$'))",
+		"files.filter(f, f.role == 'dataset').size() == 100000",
+		"files.exists_one(f, f.name == 'data/train/part-099999-of-100000.parquet')",
+		"predicate.components.exists(c, c.type == 'machine-learning-model' && c.name == 'm')",
+		"predicate.components.all(c, !has(c.licenses) || c.licenses.all(l, l.license.id in ['MIT', 'Apache-2.0', 'BSD-3-Clause']))",
+	} {
+		c, err := policy.AttestationCondition("", expression)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Eval(t.Context(), f); err != nil {
+			t.Errorf("%s: %v", expression, err)
+		}
 	}
 }

@@ -204,9 +204,6 @@ const (
 	// ConditionCost bounds the steps of an evaluation: 100,000 files can be looked
 	// at with 100 steps for each, which takes about a second.
 	ConditionCost = 10_000_000
-	// ConditionMemory bounds every value of an evaluation, in elements, of which ten
-	// bytes of text are one: 2 million are a predicate as large as it may be.
-	ConditionMemory = 4_000_000
 	// ConditionInterrupt is after how many rounds of a loop an evaluation looks
 	// whether it was cancelled.
 	ConditionInterrupt = 100
