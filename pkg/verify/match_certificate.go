@@ -5,8 +5,6 @@ import (
 	"errors"
 	"slices"
 
-	"github.com/sigstore/sigstore-go/pkg/root"
-
 	"github.com/modseal/modseal/pkg/policy"
 	"github.com/modseal/modseal/pkg/trust"
 )
@@ -22,11 +20,11 @@ func (x *matcher) certificate(s *signedStatement, signer policy.Signer, w policy
 		// OMS tells its methods apart by this.
 		return signerMatch{}, missf(causeUnusable, "signed keyless, as the form of its certificate says, and not with a certificate of an authority")
 	}
-	if err := s.signatureBy(&root.BaseTrustedMaterial{}); err != nil {
+	if err := x.byCertificate(s); err != nil {
 		return signerMatch{}, missf(causeWrong, "signed in the name of %s, but its signature is wrong", claimedBy(s.leaf))
 	}
 	const by = "signed with a certificate"
-	o, m := x.see(s, x.observers(w, signer), &root.BaseTrustedMaterial{})
+	o, m := x.see(s, x.observers(w, signer), nil)
 	if m == nil {
 		m = o.enough(w, policy.Witness{})
 	}

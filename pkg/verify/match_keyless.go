@@ -5,7 +5,6 @@ import (
 	"slices"
 
 	"github.com/sigstore/sigstore-go/pkg/fulcio/certificate"
-	"github.com/sigstore/sigstore-go/pkg/root"
 	"github.com/sigstore/sigstore-go/pkg/verify"
 	"github.com/sigstore/sigstore/pkg/cryptoutils"
 
@@ -26,11 +25,11 @@ func (x *matcher) keyless(s *signedStatement, signer policy.Signer, w policy.Wit
 	case formChain:
 		return signerMatch{}, missf(causeOtherAuthority, "signed with a certificate of an authority of its own, not keyless")
 	}
-	if err := s.signatureBy(&root.BaseTrustedMaterial{}); err != nil {
+	if err := x.byCertificate(s); err != nil {
 		return signerMatch{}, missf(causeWrong, "signed in the name of %s, but its signature is wrong", claimedBy(s.leaf))
 	}
 	authorities := x.root(signer.Keyless.TrustedRoot)
-	o, m := x.see(s, x.observers(w, signer), &root.BaseTrustedMaterial{})
+	o, m := x.see(s, x.observers(w, signer), nil)
 	if m == nil {
 		m = o.enough(w, policy.Witness{TransparencyLogs: 1, Timestamps: 1})
 	}
@@ -38,7 +37,7 @@ func (x *matcher) keyless(s *signedStatement, signer policy.Signer, w policy.Wit
 		m = o.elsewhere[0]
 	}
 	if m == nil {
-		m = fulcio(s.leaf, authorities, o.times, signer.Keyless.SCTs)
+		m = x.fulcio(issuedKey{watchedKey{s, x.observers(w, signer)}, authorities, signer.Keyless.SCTs}, o.times)
 	}
 	if m != nil {
 		return signerMatch{}, m.but(by)
@@ -70,9 +69,19 @@ func (x *matcher) keyless(s *signedStatement, signer policy.Signer, w policy.Wit
 	return signerMatch{signer: signer, identity: identity, issuer: issuer, extensions: carried, when: o.times[0]}, nil
 }
 
-// fulcio verifies the path of a certificate to the authorities in r at each of
+// fulcio is [issuedBy], once for each key.
+func (x *matcher) fulcio(key issuedKey, times []observed) *miss {
+	m, known := x.issued[key]
+	if !known {
+		m = issuedBy(key.s.leaf, key.authorities, times, key.scts)
+		x.issued[key] = m
+	}
+	return m
+}
+
+// issuedBy verifies the path of a certificate to the authorities in r at each of
 // the times, and its signed certificate timestamps.
-func fulcio(leaf *x509.Certificate, r *trust.Root, times []observed, scts int) *miss {
+func issuedBy(leaf *x509.Certificate, r *trust.Root, times []observed, scts int) *miss {
 	// Go knows no names of the kind otherName; the identity in it is read by
 	// sigstore-go, and the extension is handled by that.
 	path := *leaf

@@ -19,10 +19,34 @@ type matcher struct {
 	trust Trust
 	rules policy.Rules
 	now   time.Time
+	// What is told of a certificate does not depend on whom a signer names: a
+	// policy of many identities verifies each bundle once.
+	certified map[*signedStatement]error
+	watched   map[watchedKey]watched
+	issued    map[issuedKey]*miss
+}
+
+type watchedKey struct {
+	s         *signedStatement
+	observers *trust.Root
+}
+
+type watched struct {
+	seen seen
+	miss *miss
+}
+
+type issuedKey struct {
+	watchedKey
+	authorities *trust.Root
+	scts        int
 }
 
 func newMatcher(r Ruling) *matcher {
-	x := &matcher{trust: r.Trust, rules: r.Rules, now: r.Trust.Now}
+	x := &matcher{
+		trust: r.Trust, rules: r.Rules, now: r.Trust.Now,
+		certified: map[*signedStatement]error{}, watched: map[watchedKey]watched{}, issued: map[issuedKey]*miss{},
+	}
 	if x.now.IsZero() {
 		x.now = time.Now()
 	}
@@ -154,16 +178,39 @@ func (x *matcher) root(name string) *trust.Root {
 	return nil
 }
 
-// see asks the observers, if there are any.
+// see asks the observers, if there are any. signer is nil for a certificate.
 func (x *matcher) see(s *signedStatement, observers *trust.Root, signer root.TrustedMaterial) (seen, *miss) {
 	if observers == nil {
 		return seen{}, nil
 	}
-	o, err := see(s, root.TrustedMaterialCollection{observers.Material(), signer})
-	if err != nil {
-		return o, missf(causeUnusable, "its log entries or timestamps cannot be read (%s)", errorText(err))
+	key := watchedKey{s, observers}
+	if w, known := x.watched[key]; known && signer == nil {
+		return w.seen, w.miss
 	}
-	return o, nil
+	material := root.TrustedMaterialCollection{observers.Material()}
+	if signer != nil {
+		material = append(material, signer)
+	}
+	o, err := see(s, material)
+	var m *miss
+	if err != nil {
+		m = missf(causeUnusable, "its log entries or timestamps cannot be read (%s)", errorText(err))
+	}
+	if signer == nil {
+		x.watched[key] = watched{o, m}
+	}
+	return o, m
+}
+
+// byCertificate verifies the signature of s with the key of its certificate,
+// whoever that is.
+func (x *matcher) byCertificate(s *signedStatement) error {
+	err, known := x.certified[s]
+	if !known {
+		err = s.signatureBy(&root.BaseTrustedMaterial{})
+		x.certified[s] = err
+	}
+	return err
 }
 
 // times are the trusted times of what was seen, else now.

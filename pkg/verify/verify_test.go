@@ -7,12 +7,15 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/opencontainers/go-digest"
 
 	"github.com/modseal/modseal/artifacttypes"
 	"github.com/modseal/modseal/pkg/internal/integrity"
+	"github.com/modseal/modseal/pkg/internal/virtual"
+	"github.com/modseal/modseal/pkg/policy"
 	"github.com/modseal/modseal/pkg/statement"
 	"github.com/modseal/modseal/pkg/trust"
 	"github.com/modseal/modseal/pkg/verify"
@@ -252,11 +255,19 @@ func FuzzBundle(f *testing.F) {
 		at(doc, "verificationMaterial")["publicKey"] = map[string]any{"rawBytes": keys()["release"].PEM(), "keyDetails": "x"}
 	})
 	add(claim(s.Descriptor.Digest, "https://slsa.dev/provenance/v1"), nil)
-	none := verify.Trust{Keys: map[string]trust.Key{"other": keys()["p384"].Key}}
+	instance, corp := virtual.New(f, "one"), virtual.NewAuthority(f, "corp", time.Time{}, time.Time{})
+	id := virtual.Identity{Subject: "dev@example.com", Issuer: issuer}
+	for _, log := range []virtual.Log{virtual.LogV1, virtual.LogV2} {
+		c := virtual.Claim{Payload: cosign(f, s.Descriptor.Digest), Log: log, Timestamp: true}
+		f.Add(instance.Keyless(f, id, c).JSON(f))
+		f.Add(instance.Key(f, keys()["release"].private, "", c).JSON(f))
+		f.Add(instance.Certificate(f, corp.Issue(f, virtual.Leaf{Emails: []string{"dev@example.com"}}), c).JSON(f))
+	}
+	rules, none := nobody(f, instance, corp)
 	f.Fuzz(func(t *testing.T, bundle []byte) {
-		// No bytes at all may be a signature by a key that signed nothing.
+		// No bytes at all may be a signature by those who signed nothing.
 		var refusal *verify.Refusal
-		if _, err := verify.Verify(t.Context(), s, evidence(bundle), verify.Ruling{Rules: anyOf("other"), Trust: none}); !errors.As(err, &refusal) {
+		if _, err := verify.Verify(t.Context(), s, evidence(bundle), verify.Ruling{Rules: rules, Trust: none}); !errors.As(err, &refusal) {
 			t.Fatalf("%v", err)
 		}
 		var no *verify.Undecided
@@ -268,4 +279,29 @@ func FuzzBundle(f *testing.F) {
 			t.Fatalf("%+v", r)
 		}
 	})
+}
+
+// nobody are rules of signers of every kind, none of whom has signed anything.
+func nobody(f *testing.F, instance *virtual.Sigstore, corp *virtual.Authority) (policy.Rules, verify.Trust) {
+	f.Helper()
+	root, err := trust.ParseRoot("one", instance.Root(f, virtual.RootOptions{}))
+	if err != nil {
+		f.Fatal(err)
+	}
+	authority, err := trust.ParseAuthority("corp", corp.Root(), nil)
+	if err != nil {
+		f.Fatal(err)
+	}
+	other := policy.Match{Exact: "nobody@example.com"}
+	rules := policy.Rules{Mode: policy.ModeEnforce, Requirements: []policy.Requirement{{Signature: &policy.SignatureRequirement{
+		Threshold: 1, Signers: []policy.Signer{
+			{Name: "other", Key: "other.pub"},
+			{Name: "keyless", Keyless: &policy.Keyless{Issuer: policy.Match{Exact: issuer}, Identity: other, SCTs: -1}},
+			{Name: "corp", Certificate: &policy.Certificate{Roots: "corp.pem", Identity: other}},
+		},
+	}}}}
+	return rules, verify.Trust{
+		Keys:  map[string]trust.Key{"other": keys()["p384"].Key},
+		Roots: map[string]*trust.Root{"one": root}, Authorities: map[string]trust.Authority{"corp": authority},
+	}
 }
