@@ -67,11 +67,11 @@ func (d *decision) judgeAttestation(ctx context.Context, p *piece, req policy.At
 func (d *decision) unmetBy(ctx context.Context, j judged, conditions []policy.Condition) (string, error) {
 	parsed, err := statement.Parse(j.s.payload)
 	if err != nil {
-		return errorText(err), nil //nolint:nilerr // what cannot be read meets no condition
+		return errorText(err), nil
 	}
 	facts, err := d.factsAbout()
 	if err != nil {
-		return errorText(err), nil //nolint:nilerr // the same
+		return errorText(err), nil
 	}
 	facts, err = facts.About(policy.Attestation{
 		PredicateType: parsed.PredicateType, Predicate: parsed.Predicate,
@@ -81,7 +81,7 @@ func (d *decision) unmetBy(ctx context.Context, j judged, conditions []policy.Co
 		},
 	})
 	if err != nil {
-		return errorText(err), nil //nolint:nilerr // the same
+		return errorText(err), nil
 	}
 	unmet, err := unmet(ctx, facts, conditions)
 	return listing(unmet), err

@@ -33,9 +33,6 @@ func (x *matcher) keyless(s *signedStatement, signer policy.Signer, w policy.Wit
 	if m == nil {
 		m = o.enough(w, policy.Witness{TransparencyLogs: 1, Timestamps: 1})
 	}
-	if m == nil && len(o.elsewhere) > 0 {
-		m = o.elsewhere[0]
-	}
 	if m == nil {
 		m = x.fulcio(issuedKey{watchedKey{s, x.observers(w, signer)}, authorities, signer.Keyless.SCTs}, o.times)
 	}
@@ -53,7 +50,7 @@ func (x *matcher) keyless(s *signedStatement, signer policy.Signer, w policy.Wit
 	identity, issuer := summary.SubjectAlternativeName, summary.Issuer
 	who := "signed by " + quoted(identity) + " of issuer " + quoted(issuer)
 	switch k := signer.Keyless; {
-	case !k.Issuer.Matches(issuer):
+	case issuer == "" || !k.Issuer.Matches(issuer):
 		m = missf(causeOtherIssuer, "the issuer must be %s", k.Issuer)
 	case !k.Identity.Matches(identity):
 		m = missf(causeOtherIdentity, "the identity must be %s", k.Identity)

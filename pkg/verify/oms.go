@@ -36,6 +36,10 @@ func (d *decision) judgeOMS(ctx context.Context, signers []policy.Signer, w poli
 		if p.kind != kindOMS {
 			continue
 		}
+		if len(signers) == 0 {
+			d.judged[p] = p.judge(causeAttestation, "is an OMS statement, and the rules name nobody whose statements count")
+			continue
+		}
 		m, no, err := d.x.signedBy(ctx, p.s, signers, w)
 		if err != nil {
 			return err
@@ -78,7 +82,7 @@ func (d *decision) oms(rule policy.OMSRequirement, explicit bool) *RequirementRe
 	case len(o.by) > 0:
 		d.members = o.members
 		r.Found = "by " + listing(o.by)
-		r.Details = o.relaxed
+		r.Details = bounded(o.relaxed)
 	case len(o.mismatches) > 0:
 		found, each := describeMismatches(o.mismatches)
 		r.fail(found, each, "the signed files are not these: ask the signer which files belong to the model, or have this one signed: "+d.sign())

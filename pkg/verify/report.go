@@ -167,11 +167,15 @@ func shortDigest(d digest.Digest) string {
 // details bounds what is told one by one. Of a single one, the sentence that it
 // would explain says all.
 func details(each []string) []string {
-	const most = 20
-	switch n := len(each); {
-	case n <= 1:
+	if len(each) <= 1 {
 		return nil
-	case n > most:
+	}
+	return bounded(each)
+}
+
+func bounded(each []string) []string {
+	const most = 20
+	if n := len(each); n > most {
 		return append(slices.Clone(each[:most]), fmt.Sprintf("and %d more", n-most))
 	}
 	return each

@@ -115,9 +115,10 @@ func (o *seen) addTimeless(entries []*tlog.Entry, material root.TrustedMaterial)
 }
 
 // enough compares what was seen with what w asks for, and with the least that
-// the kind of signer needs.
+// the kind of signer needs. Where a log is asked for, an entry of a known log that
+// is about something else refuses, whatever stands beside it.
 func (o *seen) enough(w policy.Witness, least policy.Witness) *miss {
-	if n := max(w.TransparencyLogs, least.TransparencyLogs); len(o.logs) < n {
+	if n := max(w.TransparencyLogs, least.TransparencyLogs); n > 0 && (len(o.logs) < n || len(o.elsewhere) > 0) {
 		return o.fewLogs(n)
 	}
 	if n := w.Timestamps; len(o.authorities) < n {
