@@ -60,6 +60,7 @@ var commands = map[string]func(ts *testscript.TestScript, neg bool, args []strin
 	"sigstore": useSigstore,
 	"token":    getToken,
 	"graft":    graft,
+	"legacytag":    legacyTag,
 	// values
 	"same":   same,
 	"events": eventsIn,
@@ -226,6 +227,15 @@ func attachBundle(ts *testscript.TestScript, neg bool, args []string) {
 	usage(ts, len(args) == 3, neg, "attach REF FILE PREDICATETYPE")
 	repo, desc, _ := manifestOf(ts, args[0])
 	ts.Check(attach(context.Background(), repo, desc, args[2], []byte(ts.ReadFile(args[1]))))
+}
+
+// legacytag REPOSITORY FROM TO SUFFIX has what cosign keeps of the digest FROM
+// under a tag pass for what it keeps of the digest TO.
+func legacyTag(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, len(args) == 4, neg, "legacytag REPOSITORY FROM TO SUFFIX")
+	tag := func(d string) string { return strings.Replace(d, ":", "-", 1) + args[3] }
+	repo, desc, _ := manifestOf(ts, args[0]+":"+tag(args[1]))
+	ts.Check(repo.Tag(context.Background(), desc, tag(args[2])))
 }
 
 // copyonly SRC DST [PREDICATETYPE…]
