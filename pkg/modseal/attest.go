@@ -56,10 +56,6 @@ func (c *Client) Attest(ctx context.Context, target string, o AttestOptions) (*A
 	if err != nil {
 		return nil, err
 	}
-	signer, err := c.signer(ctx, &o.Sign)
-	if err != nil {
-		return nil, err
-	}
 	a, err := l.resolve(ctx)
 	if err != nil {
 		return nil, err
@@ -67,6 +63,11 @@ func (c *Client) Attest(ctx context.Context, target string, o AttestOptions) (*A
 	payload, err := statement.Attestation(a.descriptor.Digest, predicateType, predicate)
 	if err != nil {
 		return nil, usage(err)
+	}
+	// Nobody is asked for a password or a token before it is known what for.
+	signer, err := c.signer(ctx, &o.Sign)
+	if err != nil {
+		return nil, err
 	}
 	s, err := a.attest(ctx, claim{predicateType, payload, sign.FormCosign}, signer)
 	if err != nil {
