@@ -61,6 +61,9 @@ var commands = map[string]func(ts *testscript.TestScript, neg bool, args []strin
 	"token":    getToken,
 	"graft":    graft,
 	"legacytag":    legacyTag,
+	// certificates
+	"authority":   newAuthority,
+	"certificate": newCertificate,
 	// values
 	"same":   same,
 	"events": eventsIn,
@@ -70,8 +73,9 @@ type stateKey struct{}
 
 // state of one script.
 type state struct {
-	registries map[string]*registrytest.Registry
-	passwords  map[string][2]string // host:port → user, password
+	registries  map[string]*registrytest.Registry
+	passwords   map[string][2]string // host:port → user, password
+	authorities map[string]*authority
 }
 
 func stateOf(ts *testscript.TestScript) *state { return ts.Value(stateKey{}).(*state) }
