@@ -135,7 +135,7 @@ func TestReasonDetailsAreBounded(t *testing.T) {
 		len(r.Details) != 21 || !strings.HasPrefix(r.Details[19], `"file-19" is signed as`) || r.Details[20] != "and 10 more" {
 		t.Errorf("%q, %q", r.Found, r.Details)
 	}
-	_, err = verify.Directory(t.Context(), "demo", signed, m.resources(), false, []trust.Key{keys()["release"].Key}, verify.DirectoryOptions{})
+	_, err = decideDirectory(t, "demo", signed, m.resources(), false, []trust.Key{keys()["release"].Key}, verify.DirectoryOptions{})
 	r = reasonOf(t, err)
 	if !strings.HasPrefix(r.Found, `"file-00" missing, signed as sha256:`) || !strings.HasSuffix(r.Found, "(and 29 more differences)") ||
 		len(r.Details) != 21 || !strings.HasPrefix(r.Details[19], `"file-19" missing`) || r.Details[20] != "and 10 more" {
@@ -152,7 +152,7 @@ func TestReasonOfDirectories(t *testing.T) {
 	signed := envelope{payload: m.oms(t), signer: "release"}.bundle(t)
 	directory := func(bundle []byte, m model) verify.Reason {
 		t.Helper()
-		_, err := verify.Directory(t.Context(), "demo", bundle, m.resources(), false, []trust.Key{keys()["release"].Key}, verify.DirectoryOptions{})
+		_, err := decideDirectory(t, "demo", bundle, m.resources(), false, []trust.Key{keys()["release"].Key}, verify.DirectoryOptions{})
 		return reasonOf(t, err)
 	}
 	r := directory(signed, m.with("extra", "x"))
@@ -225,7 +225,7 @@ func TestReasonsQuoteForeignText(t *testing.T) {
 		if strings.Contains(name, "hint") && strings.Contains(text, "evil") {
 			t.Errorf("%s is told: %q", name, text)
 		}
-		_, err = verify.Directory(t.Context(), "demo", bundle, nil, false, []trust.Key{keys()["release"].Key}, verify.DirectoryOptions{})
+		_, err = decideDirectory(t, "demo", bundle, nil, false, []trust.Key{keys()["release"].Key}, verify.DirectoryOptions{})
 		if err == nil || strings.ContainsAny(err.Error(), "\x1b\u202e\n") {
 			t.Errorf("%s: %q", name, err)
 		}

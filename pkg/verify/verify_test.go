@@ -270,12 +270,11 @@ func FuzzBundle(f *testing.F) {
 		if _, err := verify.Verify(t.Context(), s, evidence(bundle), verify.Ruling{Rules: rules, Trust: none}); !errors.As(err, &refusal) {
 			t.Fatalf("%v", err)
 		}
-		var no *verify.Undecided
-		if _, err := verify.ParseDirectorySignature("model.sig", bundle); err != nil && !errors.As(err, &refusal) && !errors.As(err, &no) {
+		if _, err := verify.ParseDirectorySignature("model.sig", "", bundle); err != nil && !errors.As(err, &refusal) {
 			t.Fatalf("%v", err)
 		}
 		files := []statement.Resource{{Name: "a", Digest: digest.FromString("a").Encoded(), Algorithm: "sha256"}}
-		if r, err := verify.Directory(t.Context(), "d", bundle, files, false, []trust.Key{keys()["p384"].Key}, verify.DirectoryOptions{}); err == nil {
+		if r, err := decideDirectory(t, "d", bundle, files, false, []trust.Key{keys()["p384"].Key}, verify.DirectoryOptions{LegacyPredicate: true}); err == nil {
 			t.Fatalf("%+v", r)
 		}
 	})
