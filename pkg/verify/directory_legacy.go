@@ -70,8 +70,8 @@ func (x *matcher) legacySigner(s *signedStatement, signer policy.Signer) (signer
 		}
 		m.key = x.trust.Keys[signer.Name]
 		m.key.Name = signer.Name
+		m.fingerprint = m.key.Fingerprint().String()
 	}
-	m.fingerprint = m.key.Fingerprint().String()
 	return m, legacySignature(s, m.key) && x.inTime([]observed{now}, signer, policy.Witness{}) == nil
 }
 
