@@ -89,14 +89,11 @@ func TestSignDirectoryIsOfTheSchema(t *testing.T) {
 	c := newClient(t)
 	model := writeTree(t, map[string]string{"config.json": "{}", "sub/w": strings.Repeat("weights", 100), "empty": "", "ab:c": "c"})
 	for _, curve := range sign.Curves() {
-		res, err := Keygen(filepath.Join(t.TempDir(), "k"), curve, []byte("pw"))
+		res, err := Keygen(filepath.Join(t.TempDir(), "k"), curve, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		signer := SignOptions{Key: res.PrivateKey, Password: password}
-		if err := signer.load(); err != nil { // once: it takes a while
-			t.Fatal(err)
-		}
+		signer := SignOptions{Key: res.PrivateKey}
 		for _, hashType := range statement.HashTypes() {
 			for _, d := range []DirectoryOptions{
 				{HashType: hashType},

@@ -209,9 +209,9 @@ func TestReferenceModelsByOtherTrust(t *testing.T) {
 		"another holder": {"certificate", func(r *verify.Ruling) {
 			signer(r).Certificate = &policy.Certificate{Identity: policy.Match{Exact: "root-ca"}}
 		}, `signed by "intermediate-ca"`},
-		"another identity":    {"sigstore", keyless(func(k *policy.Keyless) { k.Identity.Exact = "stefanb@us.ibm.co" }), "the identity must be"},
-		"another issuer":      {"sigstore", keyless(func(k *policy.Keyless) { k.Issuer.Exact = "https://accounts.google.com" }), "the issuer must be"},
-		"part of an identity": {"sigstore", keyless(func(k *policy.Keyless) { k.Identity = policy.Match{Regexp: "stefanb"} }), "the identity must be"},
+		"another identity":    {"sigstore", withKeyless(func(k *policy.Keyless) { k.Identity.Exact = "stefanb@us.ibm.co" }), "the identity must be"},
+		"another issuer":      {"sigstore", withKeyless(func(k *policy.Keyless) { k.Issuer.Exact = "https://accounts.google.com" }), "the issuer must be"},
+		"part of an identity": {"sigstore", withKeyless(func(k *policy.Keyless) { k.Identity = policy.Match{Regexp: "stefanb"} }), "the identity must be"},
 		"signed timestamps": {"sigstore", func(r *verify.Ruling) {
 			r.Rules.Requirements[0].Signature.Witness = policy.Witness{Timestamps: 1}
 		}, "timestamp"},
@@ -252,7 +252,7 @@ func signer(r *verify.Ruling) *policy.Signer {
 	return &req.Signers[0]
 }
 
-func keyless(change func(*policy.Keyless)) func(*verify.Ruling) {
+func withKeyless(change func(*policy.Keyless)) func(*verify.Ruling) {
 	return func(r *verify.Ruling) {
 		s := signer(r)
 		k := *s.Keyless
