@@ -64,6 +64,9 @@ var commands = map[string]func(ts *testscript.TestScript, neg bool, args []strin
 	// certificates
 	"authority":   newAuthority,
 	"certificate": newCertificate,
+	// trust
+	"tuf":         tuf,
+	"trustedroot": trustedRoot,
 	// values
 	"same":   same,
 	"events": eventsIn,
@@ -76,6 +79,9 @@ type state struct {
 	registries  map[string]*registrytest.Registry
 	passwords   map[string][2]string // host:port → user, password
 	authorities map[string]*authority
+	registries map[string]*registrytest.Registry
+	passwords  map[string][2]string // host:port → user, password
+	tufs       map[string]*tufServer
 }
 
 func stateOf(ts *testscript.TestScript) *state { return ts.Value(stateKey{}).(*state) }

@@ -15,8 +15,8 @@ import (
 	"github.com/modseal/modseal/pkg/verify"
 )
 
-// TrustPrefix, before a name, means what is called so in the trust store, where
-// the path of a trusted root or a signing configuration may stand.
+// TrustPrefix before a name means what is called so in the trust store. It may
+// stand where the path of a trusted root or a signing configuration may.
 const TrustPrefix = "trust:"
 
 // root returns a trusted root that a policy or a flag names. Offline it asks

@@ -96,7 +96,7 @@ func TestParseRootRefuses(t *testing.T) {
 		"media type of 0.2": {func(r *prototrustroot.TrustedRoot) {
 			r.MediaType = "application/vnd.dev.sigstore.trustedroot.v0.2+json"
 		}, "v0.2"},
-		"empty":                  {func(r *prototrustroot.TrustedRoot) { *r = prototrustroot.TrustedRoot{MediaType: r.MediaType} }, "it is empty"}, //nolint:govet // a new message
+		"empty":                  {func(r *prototrustroot.TrustedRoot) { *r = prototrustroot.TrustedRoot{MediaType: r.MediaType} }, "it is empty"},
 		"log without identifier": {func(r *prototrustroot.TrustedRoot) { r.Tlogs[0].LogId = nil }, "identifier has 0 bytes"},
 		"long identifier":        {func(r *prototrustroot.TrustedRoot) { r.Tlogs[0].LogId.KeyId = make([]byte, 65) }, "identifier has 65 bytes"},
 		"log without key":        {func(r *prototrustroot.TrustedRoot) { r.Ctlogs[0].PublicKey = nil }, "validFor.start is missing"},
