@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
+	"io/fs"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -67,26 +67,30 @@ func (c *Client) TrustShow(target string) (*TrustShow, error) {
 		names = []string{target}
 	}
 	items, err := c.trustStore().Named(names...)
-	res := &TrustShow{Store: c.o.TrustDir}
 	if as[*trust.NotFoundError](err) {
-		if _, statErr := os.Stat(target); statErr != nil {
-			return nil, fmt.Errorf("%w, and no file of this name", err)
-		}
-		items, err = trust.LoadItems(target)
-		res = &TrustShow{File: target}
+		return c.showFile(target, err)
 	}
 	if err != nil {
 		return nil, err
 	}
-	if res.File != "" {
-		data, err := readSmall(target, limits.TrustFileBytes)
-		if err != nil {
-			return nil, err
-		}
-		res.Digest = digest.FromBytes(data)
+	summaries, err := c.summaries(items)
+	return &TrustShow{Store: c.o.TrustDir, Items: summaries}, err
+}
+
+func (c *Client) showFile(file string, notFound error) (*TrustShow, error) {
+	data, err := readSmall(file, limits.TrustFileBytes)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w, and no file of this name", notFound)
 	}
-	res.Items, err = c.summaries(items)
-	return res, err
+	if err != nil {
+		return nil, err
+	}
+	items, err := trust.ReadItems(file, data)
+	if err != nil {
+		return nil, err
+	}
+	summaries, err := c.summaries(items)
+	return &TrustShow{File: file, Digest: digest.FromBytes(data), Items: summaries}, err
 }
 
 func (c *Client) summaries(items []trust.Item) ([]trust.Summary, error) {

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/gofrs/flock"
@@ -74,7 +75,10 @@ func decodeIndex(data []byte) ([]record, error) {
 	if x.MediaType != indexMediaType {
 		return nil, fmt.Errorf("media type %.80q is not %q; it may be of a newer modseal", x.MediaType, indexMediaType)
 	}
-	for _, r := range x.Items {
+	for i, r := range x.Items {
+		if slices.ContainsFunc(x.Items[:i], func(o record) bool { return o.Kind == r.Kind && o.Name == r.Name }) {
+			return nil, fmt.Errorf("%s %.80q is there twice", r.Kind, r.Name)
+		}
 		if err := checkDigest(r.Digest); err != nil {
 			return nil, err
 		}

@@ -156,13 +156,9 @@ func loadItem(file string, kind Kind) (Item, error) {
 	return items[0], nil
 }
 
-// LoadItems reads trust material from a file: the items that it carries, or the
-// one that it is, called by the name of the file.
-func LoadItems(file string) ([]Item, error) {
-	data, err := readFile(file, limits.TrustFileBytes)
-	if err != nil {
-		return nil, err
-	}
+// ReadItems reads trust material from the bytes of a file: the items that it
+// carries, or the one that it is, called by the name of the file.
+func ReadItems(file string, data []byte) ([]Item, error) {
 	if IsEncoded(data) {
 		return Decode(file, data)
 	}

@@ -147,6 +147,10 @@ func TestStoreDamaged(t *testing.T) {
 		},
 		"another algorithm": func(dir, _ string) error { return replaceIn(filepath.Join(dir, "index.json"), `"sha256:`, `"md5:`) },
 		"another kind":      func(dir, _ string) error { return replaceIn(filepath.Join(dir, "index.json"), `"key"`, `"root"`) },
+		"one name twice": func(dir, _ string) error {
+			return replaceIn(filepath.Join(dir, "index.json"), "\n  ]", `, {"kind": "key", "name": "release", "digest": "`+digestOf(nil).String()+`"}]`)
+		},
+		"another key in its place": func(_, file string) error { return os.WriteFile(file, keyItem(t, "other").Data, 0o600) },
 		"path as name": func(dir, _ string) error {
 			return replaceIn(filepath.Join(dir, "index.json"), `"release"`, `"../release"`)
 		},
