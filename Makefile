@@ -116,7 +116,7 @@ peers: ## Install the tools that modseal is tested against into ./bin/peers
 # Built as "go test" builds, so that the two share what they compile.
 .PHONY: sigstore
 sigstore: ## Build ./bin/sigstore, a private Sigstore on loopback (hack/sigstore)
-	cd hack/sigstore && $(GO) build -ldflags '-s -w' -o $(BIN)/sigstore .
+	cd hack/sigstore && $(GO) build -ldflags '-s -w' -o $(BIN)/sigstore . && $(GO) build -ldflags '-s -w' -o $(BIN)/sigstore-rekor-v1 ./rekorv1
 
 .PHONY: models
 models: ## Fetch the real models that the tests use into ./bin/models

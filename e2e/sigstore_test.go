@@ -51,7 +51,7 @@ func (p *privateSigstore) run() error {
 		return err
 	}
 	defer log.Close()
-	p.process = exec.Command(p.program(), "-dir", p.dir, "-untrusted", "-until-eof")
+	p.process = exec.Command(p.program(), "-dir", p.dir, "-untrusted", "-rekor-v1", "-until-eof")
 	p.process.Stderr = log
 	if p.stdin, err = p.process.StdinPipe(); err != nil {
 		return err

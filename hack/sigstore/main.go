@@ -1,7 +1,7 @@
 // Command sigstore runs a private Sigstore on loopback, for tests and for who
 // wants to try keyless signing without the public one:
 //
-//	sigstore -dir DIR [-leaf-lifetime 10m] [-untrusted] [-no-ct-log] [-until-eof]
+//	sigstore -dir DIR [-leaf-lifetime 10m] [-untrusted] [-no-ct-log] [-rekor-v1] [-until-eof]
 //
 // It writes the files of README.md to DIR, prints "ready" and runs until SIGINT
 // or SIGTERM, or with -until-eof until its standard input ends, so that it never
@@ -18,13 +18,13 @@ import (
 	"path/filepath"
 	"syscall"
 
-	"github.com/modseal/modseal/hack/sigstore/internal/child"
 	"github.com/modseal/modseal/hack/sigstore/internal/fulcio"
 	"github.com/modseal/modseal/hack/sigstore/internal/instance"
+	"github.com/modseal/modseal/hack/sigstore/internal/servers"
 )
 
 func main() {
-	if child.Main() {
+	if servers.Main() {
 		return
 	}
 	os.Exit(run())
@@ -36,11 +36,20 @@ func run() int {
 	flag.DurationVar(&o.LeafLifetime, "leaf-lifetime", 0, "lifetime of Fulcio's certificates (10m)")
 	flag.BoolVar(&o.Untrusted, "untrusted", false, "also start a Rekor and a timestamp authority that are not in the trusted root")
 	flag.BoolVar(&o.NoCTLog, "no-ct-log", false, "no certificate transparency log: certificates carry no SCT")
+	rekorV1 := flag.Bool("rekor-v1", false, "also start a Rekor v1: the program sigstore-rekor-v1, which is beside this one")
 	untilEOF := flag.Bool("until-eof", false, "stop when standard input ends")
 	flag.Parse()
 	if *dir == "" || flag.NArg() > 0 || o.LeafLifetime < 0 {
 		flag.Usage()
 		return 2
+	}
+	if *rekorV1 {
+		self, err := os.Executable()
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "sigstore:", err)
+			return 1
+		}
+		o.RekorV1 = filepath.Join(filepath.Dir(self), "sigstore-rekor-v1")
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()

@@ -1,7 +1,5 @@
-// Package child runs the servers that cannot share a process, since their
-// configuration is global: Rekor and the timestamp authority. Each is this very
-// program, started again under another name (Main), so that there is one binary
-// to build.
+// Package child runs servers as processes that end with the one that started
+// them.
 package child
 
 import (
@@ -30,36 +28,56 @@ type Process struct {
 	err   error
 }
 
-// Start runs the server name with args, whose output goes to logFile, and
-// returns once GET health is answered with 200.
-func Start(ctx context.Context, name, logFile, health string, args ...string) (*Process, error) {
-	self, err := os.Executable()
-	if err != nil {
-		return nil, err
+// Command is how a server is started.
+type Command struct {
+	Name    string // for messages
+	Program string // "": this very program
+	Args    []string
+	Log     string // the file that its output goes to
+	Health  string // a URL that is answered with 200 once it is up
+}
+
+// Start runs a server, which must call EndWithParent, and returns once it is up.
+func Start(ctx context.Context, c Command) (*Process, error) {
+	if c.Program == "" {
+		var err error
+		if c.Program, err = os.Executable(); err != nil {
+			return nil, err
+		}
 	}
-	out, err := os.OpenFile(logFile, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	out, err := os.OpenFile(c.Log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
 		return nil, err
 	}
 	defer out.Close()
-	p := &Process{Name: name, cmd: exec.Command(self, append([]string{name}, args...)...), done: make(chan struct{})} //nolint:noctx // a child is told to go by Stop, which gives it time
+	p := &Process{Name: c.Name, cmd: exec.Command(c.Program, c.Args...), done: make(chan struct{})} //nolint:noctx // a child is told to go by Stop, which gives it time
 	p.cmd.Stdout, p.cmd.Stderr = out, out
 	p.cmd.Env = append(os.Environ(), "GOMAXPROCS=1")
 	if p.stdin, err = p.cmd.StdinPipe(); err != nil {
 		return nil, err
 	}
 	if err := p.cmd.Start(); err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
+		return nil, fmt.Errorf("%s: %w", c.Name, err)
 	}
 	go func() {
 		p.err = p.cmd.Wait()
 		close(p.done)
 	}()
-	if err := p.await(ctx, health); err != nil {
+	if err := p.await(ctx, c.Health); err != nil {
 		p.Stop()
-		return nil, fmt.Errorf("%s: %w (see %s)", name, err, logFile)
+		return nil, fmt.Errorf("%s: %w (see %s)", c.Name, err, c.Log)
 	}
 	return p, nil
+}
+
+// EndWithParent waits until the process that started this one with Start is
+// gone, and ends this one as SIGTERM does.
+func EndWithParent() {
+	_, _ = io.Copy(io.Discard, os.Stdin)
+	if self, err := os.FindProcess(os.Getpid()); err == nil && self.Signal(syscall.SIGTERM) == nil {
+		time.Sleep(patience)
+	}
+	os.Exit(1)
 }
 
 func (p *Process) await(ctx context.Context, health string) error {

@@ -8,6 +8,7 @@ import (
 	"crypto/x509"
 	"encoding/hex"
 	"encoding/json"
+	"maps"
 	"os"
 	"path/filepath"
 	"time"
@@ -80,6 +81,13 @@ func (i *Instance) trustedRoot() (*root.TrustedRoot, error) {
 	if err != nil {
 		return nil, err
 	}
+	if i.options.RekorV1 != "" {
+		v1logs, err := i.logs(i.rekorV1, i.urls.RekorV1)
+		if err != nil {
+			return nil, err
+		}
+		maps.Copy(logs, v1logs)
+	}
 	ctlogs := map[string]*root.TransparencyLog{}
 	if !i.options.NoCTLog {
 		if ctlogs, err = i.logs(i.ctKey, i.urls.CTLog); err != nil {
@@ -110,19 +118,22 @@ func (i *Instance) logs(key material.Key, u string) (map[string]*root.Transparen
 }
 
 // signing is what one configuration has; an empty URL leaves the service out.
-type signing struct{ fulcio, rekor, tsa string }
+type signing struct{ fulcio, rekor, tsa, rekorV1 string }
 
 func (i *Instance) signingConfigs() map[string]signing {
 	u := i.urls
 	configs := map[string]signing{
-		"signing_config.json":         {u.Fulcio, u.Rekor, u.TSA},
-		"signing_config.no-log.json":  {u.Fulcio, "", u.TSA},
-		"signing_config.no-tsa.json":  {u.Fulcio, u.Rekor, ""},
-		"signing_config.expired.json": {u.FulcioExpired, u.Rekor, u.TSA},
+		"signing_config.json":         {u.Fulcio, u.Rekor, u.TSA, ""},
+		"signing_config.no-log.json":  {u.Fulcio, "", u.TSA, ""},
+		"signing_config.no-tsa.json":  {u.Fulcio, u.Rekor, "", ""},
+		"signing_config.expired.json": {u.FulcioExpired, u.Rekor, u.TSA, ""},
 	}
 	if i.options.Untrusted {
-		configs["signing_config.untrusted-log.json"] = signing{u.Fulcio, u.Untrusted.Rekor, u.TSA}
-		configs["signing_config.untrusted-tsa.json"] = signing{u.Fulcio, u.Rekor, u.Untrusted.TSA}
+		configs["signing_config.untrusted-log.json"] = signing{u.Fulcio, u.Untrusted.Rekor, u.TSA, ""}
+		configs["signing_config.untrusted-tsa.json"] = signing{u.Fulcio, u.Rekor, u.Untrusted.TSA, ""}
+	}
+	if i.options.RekorV1 != "" {
+		configs["signing_config.rekor-v1.json"] = signing{u.Fulcio, "", "", u.RekorV1}
 	}
 	return configs
 }
@@ -132,7 +143,7 @@ func (i *Instance) signingConfig(s signing) (*root.SigningConfig, error) {
 	return root.NewSigningConfig(
 		root.SigningConfigMediaType02,
 		i.service(s.fulcio, 1), i.service(i.urls.Issuers[issuer.Email], 1),
-		i.service(s.rekor, 2), any1, i.service(s.tsa, 1), any1,
+		append(i.service(s.rekor, 2), i.service(s.rekorV1, 1)...), any1, i.service(s.tsa, 1), any1,
 	)
 }
 

@@ -35,6 +35,9 @@ type Options struct {
 	// NoCTLog leaves out the certificate transparency log: certificates carry no
 	// SCT and the trusted root has no log for them.
 	NoCTLog bool
+	// RekorV1 is the program of a Rekor v1 (../../rekorv1) that is started too; ""
+	// is none.
+	RekorV1 string
 }
 
 // expired is how old the certificates of the second Fulcio are when it issues
@@ -50,6 +53,7 @@ type Instance struct {
 	ctKey    material.Key
 	trusted  services
 	others   services
+	rekorV1  material.Key
 	urls     URLs
 	servers  []*http.Server
 	children []*child.Process
@@ -73,6 +77,7 @@ type URLs struct {
 	FulcioExpired string `json:"fulcioExpired"`
 	CTLog         string `json:"ctLog,omitempty"`
 	ServiceURLs
+	RekorV1   string       `json:"rekorV1,omitempty"`
 	Untrusted *ServiceURLs `json:"untrusted,omitempty"`
 }
 
@@ -161,6 +166,9 @@ func (i *Instance) prepare(context.Context) error {
 		return err
 	}
 	if i.trusted, err = loadServices(i.keys(), ""); err != nil {
+		return err
+	}
+	if i.rekorV1, err = material.LoadKey(i.keys(), "rekor-v1"); err != nil {
 		return err
 	}
 	if i.options.Untrusted {

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -20,13 +21,13 @@ import (
 	"github.com/sigstore/sigstore-go/pkg/sign"
 	"github.com/sigstore/sigstore-go/pkg/verify"
 
-	"github.com/modseal/modseal/hack/sigstore/internal/child"
 	"github.com/modseal/modseal/hack/sigstore/internal/instance"
+	"github.com/modseal/modseal/hack/sigstore/internal/servers"
 )
 
 // The servers of an instance are this very program, so the test has to be one.
 func TestMain(m *testing.M) {
-	if child.Main() {
+	if servers.Main() {
 		return
 	}
 	os.Exit(m.Run())
@@ -103,7 +104,6 @@ func verified(t *testing.T, trusted string, b *protobundle.Bundle, issuer, ident
 	if err != nil {
 		t.Fatal(err)
 	}
-	o = append(o, verify.WithTransparencyLog(1), verify.WithSignedTimestamps(1))
 	verifier, err := verify.NewVerifier(material, o...)
 	if err != nil {
 		t.Fatal(err)
@@ -118,6 +118,11 @@ func verified(t *testing.T, trusted string, b *protobundle.Bundle, issuer, ident
 	}
 	_, err = verifier.Verify(entity, verify.NewPolicy(verify.WithArtifact(bytes.NewReader(text)), verify.WithCertificateIdentity(who)))
 	return err
+}
+
+// rekorV2 is what a signature with an entry in a Rekor v2 must have.
+func rekorV2() []verify.VerifierOption {
+	return []verify.VerifierOption{verify.WithTransparencyLog(1), verify.WithSignedTimestamps(1)}
 }
 
 // What the instance signs verifies with its trusted root, and what something
@@ -151,7 +156,8 @@ func TestSignAndVerify(t *testing.T) {
 				t.Fatal(err)
 			}
 			err = verified(
-				t, filepath.Join(dir, "trusted_root.json"), b, issuer, tt.identity, text, verify.WithSignedCertificateTimestamps(1),
+				t, filepath.Join(dir, "trusted_root.json"), b, issuer, tt.identity, text,
+				append(rekorV2(), verify.WithSignedCertificateTimestamps(1))...,
 			)
 			if tt.refused == "" && err != nil {
 				t.Error(err)
@@ -191,6 +197,33 @@ func TestRefusedTokens(t *testing.T) {
 	}
 }
 
+// A Rekor v1 promises to log at a time, which is the signature's time: no
+// timestamp authority is needed.
+func TestRekorV1(t *testing.T) {
+	t.Parallel()
+	program := filepath.Join(t.TempDir(), "rekor-v1")
+	if out, err := exec.Command("go", "build", "-ldflags", "-s -w", "-o", program, "../../rekorv1").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	dir := t.TempDir()
+	urls := start(t, dir, instance.Options{RekorV1: program})
+	issuer, text := urls.Issuers["email"], []byte("text")
+	b, err := signed(t, filepath.Join(dir, "signing_config.rekor-v1.json"), token(t, issuer, address), text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := len(b.GetVerificationMaterial().GetTimestampVerificationData().GetRfc3161Timestamps()); n != 0 {
+		t.Errorf("it has %d timestamps", n)
+	}
+	err = verified(
+		t, filepath.Join(dir, "trusted_root.json"), b, issuer, address, text,
+		verify.WithTransparencyLog(1), verify.WithIntegratedTimestamps(1),
+	)
+	if err != nil {
+		t.Error(err)
+	}
+}
+
 // Without a log for certificates they carry no SCT.
 func TestNoCTLog(t *testing.T) {
 	t.Parallel()
@@ -202,10 +235,10 @@ func TestNoCTLog(t *testing.T) {
 		t.Fatal(err)
 	}
 	trusted := filepath.Join(dir, "trusted_root.json")
-	if err := verified(t, trusted, b, issuer, address, text); err != nil {
+	if err := verified(t, trusted, b, issuer, address, text, rekorV2()...); err != nil {
 		t.Error(err)
 	}
-	err = verified(t, trusted, b, issuer, address, text, verify.WithSignedCertificateTimestamps(1))
+	err = verified(t, trusted, b, issuer, address, text, append(rekorV2(), verify.WithSignedCertificateTimestamps(1))...)
 	if err == nil || !strings.Contains(err.Error(), "signed certificate timestamp") {
 		t.Errorf("with an SCT wanted it says %v", err)
 	}
@@ -245,13 +278,13 @@ func TestRestart(t *testing.T) {
 	if second.Issuers["email"] != issuer {
 		t.Logf("somebody took the port of %s: it is %s now", issuer, second.Issuers["email"])
 	}
-	if err := verified(t, trusted, b, issuer, address, text); err != nil {
+	if err := verified(t, trusted, b, issuer, address, text, rekorV2()...); err != nil {
 		t.Error(err)
 	}
 	if b, err = signed(t, config, token(t, second.Issuers["email"], address), text); err != nil {
 		t.Fatal(err)
 	}
-	if err := verified(t, trusted, b, second.Issuers["email"], address, text); err != nil {
+	if err := verified(t, trusted, b, second.Issuers["email"], address, text, rekorV2()...); err != nil {
 		t.Error(err)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/modseal/modseal/hack/sigstore/internal/child"
+	"github.com/modseal/modseal/hack/sigstore/internal/servers"
 )
 
 // host is where everything listens, and the name of the logs: a verifier takes
@@ -32,8 +33,14 @@ func (i *Instance) startServices(ctx context.Context) error {
 			suffix string
 		}{&i.others, "-untrusted"})
 	}
-	started := make(chan *child.Process, 2*len(sets))
+	started := make(chan *child.Process, 2*len(sets)+1)
 	var group errgroup.Group
+	if i.options.RekorV1 != "" {
+		group.Go(func() (err error) {
+			i.urls.RekorV1, err = retry(func() (string, error) { return i.startRekorV1(ctx, started) })
+			return err
+		})
+	}
 	for _, s := range sets {
 		group.Go(func() (err error) {
 			s.urls.Rekor, err = retry(func() (string, error) { return i.startRekor(ctx, s.services, s.suffix, started) })
@@ -71,18 +78,35 @@ func (i *Instance) startRekor(ctx context.Context, s *services, suffix string, s
 		return "", err
 	}
 	u := "http://" + net.JoinHostPort(host, strconv.Itoa(ports[0]))
-	p, err := child.Start(
-		ctx, child.Rekor, filepath.Join(i.dir, "rekor"+suffix+".log"), u+"/healthz",
-		child.RekorArgs(child.RekorOptions{
+	p, err := child.Start(ctx, child.Command{
+		Name: "rekor" + suffix, Log: filepath.Join(i.dir, "rekor"+suffix+".log"), Health: u + "/healthz",
+		Args: servers.RekorArgs(servers.RekorOptions{
 			HTTP: ports[0], GRPC: ports[1], Metrics: ports[2],
 			Origin: host, Storage: filepath.Join(i.dir, "rekor"+suffix), Key: s.rekor.File,
-		})...,
-	)
+		}),
+	})
 	if err != nil {
 		return "", err
 	}
 	started <- p
 	return u, nil
+}
+
+func (i *Instance) startRekorV1(ctx context.Context, started chan<- *child.Process) (string, error) {
+	ports, err := freePorts(ctx, 1)
+	if err != nil {
+		return "", err
+	}
+	address := net.JoinHostPort(host, strconv.Itoa(ports[0]))
+	p, err := child.Start(ctx, child.Command{
+		Name: "rekor-v1", Program: i.options.RekorV1, Args: []string{"-address", address, "-key", i.rekorV1.File},
+		Log: filepath.Join(i.dir, "rekor-v1.log"), Health: "http://" + address + "/ping",
+	})
+	if err != nil {
+		return "", err
+	}
+	started <- p
+	return "http://" + address, nil
 }
 
 func (i *Instance) startTSA(ctx context.Context, s *services, suffix string, started chan<- *child.Process) (string, error) {
@@ -91,10 +115,10 @@ func (i *Instance) startTSA(ctx context.Context, s *services, suffix string, sta
 		return "", err
 	}
 	address := net.JoinHostPort(host, strconv.Itoa(ports[0]))
-	p, err := child.Start(
-		ctx, child.Timestamp, filepath.Join(i.dir, "tsa"+suffix+".log"), "http://"+address+"/ping",
-		child.TimestampArgs(address, s.tsa.Key.File, s.tsa.File)...,
-	)
+	p, err := child.Start(ctx, child.Command{
+		Name: "tsa" + suffix, Log: filepath.Join(i.dir, "tsa"+suffix+".log"), Health: "http://" + address + "/ping",
+		Args: servers.TimestampArgs(address, s.tsa.Key.File, s.tsa.File),
+	})
 	if err != nil {
 		return "", err
 	}

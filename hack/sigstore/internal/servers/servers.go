@@ -1,10 +1,12 @@
-package child
+// Package servers are the parts of a Sigstore whose configuration is global to a
+// process: Rekor and the timestamp authority. Each is this very program, started
+// again under another name, so that there is one binary to build.
+package servers
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"os"
@@ -15,34 +17,40 @@ import (
 	rekor "github.com/sigstore/rekor-tiles/v2/cmd/rekor-server/posix/app"
 	timestamp "github.com/sigstore/timestamp-authority/v2/pkg/server"
 	"github.com/spf13/viper"
+
+	"github.com/modseal/modseal/hack/sigstore/internal/child"
 )
 
-// Names of the servers, and their first argument.
+// The first argument says which server it is.
 const (
-	Rekor     = "rekor-server"
-	Timestamp = "timestamp-server"
+	rekorServer     = "rekor-server"
+	timestampServer = "timestamp-server"
 )
 
 // policy is the OID that the timestamp authority's own command has as its
 // default: that of Sigstore's timestamps.
 const policy = "1.3.6.1.4.1.57264.2"
 
-const maxRequest = 1 << 20
+// Bounds of a request.
+const (
+	maxRequest = 1 << 20
+	patience   = 20 * time.Second
+)
 
 // Main runs a server if this process was started as one, and returns whether it
-// was. It comes before everything else in a program that calls Start.
+// was. It comes before everything else in a program that starts them.
 func Main() bool {
 	if len(os.Args) < 2 {
 		return false
 	}
 	switch os.Args[1] {
-	case Rekor:
-		go endWithParent()
+	case rekorServer:
+		go child.EndWithParent()
 		os.Args = os.Args[1:]
 		rekor.Execute()
 		return true
-	case Timestamp:
-		go endWithParent()
+	case timestampServer:
+		go child.EndWithParent()
 		if err := serveTimestamps(os.Args[2:]); err != nil {
 			fmt.Fprintln(os.Stderr, "timestamp-server:", err)
 			os.Exit(1)
@@ -52,18 +60,10 @@ func Main() bool {
 	return false
 }
 
-// endWithParent waits until the parent's end of the pipe is closed, and ends
-// this process as SIGTERM does.
-func endWithParent() {
-	_, _ = io.Copy(io.Discard, os.Stdin)
-	if self, err := os.FindProcess(os.Getpid()); err == nil && self.Signal(syscall.SIGTERM) == nil {
-		time.Sleep(patience)
-	}
-	os.Exit(1)
+// TimestampArgs are the arguments of a timestamp authority.
+func TimestampArgs(address, key, chain string) []string {
+	return []string{timestampServer, address, key, chain}
 }
-
-// TimestampArgs are the arguments of Timestamp.
-func TimestampArgs(address, key, chain string) []string { return []string{address, key, chain} }
 
 // serveTimestamps is the timestamp authority's REST server without what its own
 // command adds: a clock check on the network and metrics on a fixed port.
@@ -107,11 +107,11 @@ type RekorOptions struct {
 	Key                 string // a PEM file
 }
 
-// RekorArgs are the arguments of Rekor. Its intervals are the least it takes, so
+// RekorArgs are the arguments of a Rekor. Its intervals are the least it takes, so
 // that an entry is there soon after it was sent.
 func RekorArgs(o RekorOptions) []string {
 	return []string{
-		"serve", "--http-address=127.0.0.1", "--grpc-address=127.0.0.1",
+		rekorServer, "serve", "--http-address=127.0.0.1", "--grpc-address=127.0.0.1",
 		fmt.Sprintf("--http-port=%d", o.HTTP), fmt.Sprintf("--grpc-port=%d", o.GRPC), fmt.Sprintf("--http-metrics-port=%d", o.Metrics),
 		"--hostname=" + o.Origin, "--storage-dir=" + o.Storage, "--signer-filepath=" + o.Key,
 		"--checkpoint-interval=100ms", "--batch-max-age=50ms", "--log-level=warn",
