@@ -40,4 +40,6 @@ func (e environment) publicKey(_ context.Context, reference string) (trust.Key, 
 	return trust.ParseKey(reference, text)
 }
 
-func (environment) next() string { return "give env:// and the name of a variable that holds the PEM text" }
+func (environment) next() string {
+	return "give env:// and the name of a variable that holds the PEM text"
+}
