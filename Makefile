@@ -38,6 +38,10 @@ help: ## Show this list
 build: ## Build ./bin/modseal
 	$(GO) build -ldflags '$(LDFLAGS)' -o $(BIN)/modseal ./cmd/modseal
 
+.PHONY: build-pkcs11
+build-pkcs11: ## Build ./bin/modseal-pkcs11, with keys on PKCS #11 tokens; needs a C compiler
+	CGO_ENABLED=1 $(GO) build -tags pkcs11key -ldflags '$(LDFLAGS)' -o $(BIN)/modseal-pkcs11 ./cmd/modseal
+
 .PHONY: install
 install: ## Install modseal into GOBIN
 	$(GO) install -ldflags '$(LDFLAGS)' ./cmd/modseal
@@ -53,6 +57,10 @@ test: test-packages ## Run the tests; scripts that need an absent tool or regist
 .PHONY: test-packages
 test-packages: ## Run the tests of the packages alone
 	$(GO) test $(WAITING) ./...
+
+.PHONY: test-pkcs11
+test-pkcs11: ## Run the tests of PKCS #11 tokens with SoftHSM (Debian: softhsm2, opensc); needs a C compiler
+	CGO_ENABLED=1 $(GO) test -count=1 -tags pkcs11key ./pkg/sign/keyref
 
 .PHONY: race
 race: ## Run the tests with the race detector, but for packages that link what is behind key references

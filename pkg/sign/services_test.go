@@ -273,7 +273,7 @@ func TestServicesEndWithTheContext(t *testing.T) {
 		if path == pathLogV1 {
 			version = 1
 		}
-		i.services.Intercept = func(w http.ResponseWriter, r *http.Request) bool {
+		i.services.Intercept = func(_ http.ResponseWriter, r *http.Request) bool {
 			if r.URL.Path != path {
 				return false
 			}

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync"
 
 	"github.com/ThalesIgnite/crypto11"
 	"github.com/sigstore/cosign/v2/pkg/cosign/pkcs11key"
@@ -20,14 +21,21 @@ import (
 
 func checkSupport() error { return nil }
 
-// openToken finds the key pair with crypto11. That of cosign's own package signs
-// with SHA-256 whatever the curve.
+// oneAtATime guards libraries of tokens. An attempt to open a token that fails shuts
+// the library for all that use it (crypto11 v1.2.5): so each use opens the token,
+// and closes it, and there is one at a time.
+var oneAtATime sync.Mutex
+
+// openToken finds the key pair with crypto11. cosign's own package signs with
+// SHA-256 whatever the curve.
 func openToken(ctx context.Context, reference string, c *pkcs11key.Pkcs11UriConfig, pin string) (*sign.Signer, error) {
-	pair, err := within(ctx, func() (crypto11.Signer, error) { return findPair(c, pin) })
+	key, err := within(ctx, func() (crypto.PublicKey, error) {
+		return usePair(c, pin, func(pair crypto11.Signer) (crypto.PublicKey, error) { return pair.Public(), nil })
+	})
 	if err != nil {
 		return nil, err
 	}
-	public, err := trust.NewKey(reference, pair.Public())
+	public, err := trust.NewKey(reference, key)
 	if err != nil {
 		return nil, err
 	}
@@ -35,16 +43,17 @@ func openToken(ctx context.Context, reference string, c *pkcs11key.Pkcs11UriConf
 	if hash == 0 {
 		return nil, fmt.Errorf("keys on tokens are EC or RSA, and this is %s", public.Describe())
 	}
-	return sign.FromSigner(reference, public.Public, func(ctx context.Context, message []byte) ([]byte, error) {
+	return sign.FromSigner(reference, key, func(ctx context.Context, message []byte) ([]byte, error) {
 		h := hash.New()
 		h.Write(message)
-		return within(ctx, func() ([]byte, error) { return pair.Sign(rand.Reader, h.Sum(nil), hash) })
+		return within(ctx, func() ([]byte, error) {
+			return usePair(c, pin, func(pair crypto11.Signer) ([]byte, error) { return pair.Sign(rand.Reader, h.Sum(nil), hash) })
+		})
 	})
 }
 
-// configure opens the token. It stays open as long as the process lives: keys are
-// handles into it.
-func configure(c *pkcs11key.Pkcs11UriConfig, pin string) (*crypto11.Context, error) {
+// open opens the token.
+func open(c *pkcs11key.Pkcs11UriConfig, pin string) (*crypto11.Context, error) {
 	if !filepath.IsAbs(c.ModulePath) {
 		return nil, fmt.Errorf("the library %q has no absolute path", c.ModulePath)
 	}
@@ -75,43 +84,52 @@ func names(c *pkcs11key.Pkcs11UriConfig) (id, label []byte) {
 	return nil, c.KeyLabel
 }
 
-func findPair(c *pkcs11key.Pkcs11UriConfig, pin string) (crypto11.Signer, error) {
-	token, err := configure(c, pin)
+// usePair opens the token, finds the key pair, and returns what do does with it.
+func usePair[T any](c *pkcs11key.Pkcs11UriConfig, pin string, do func(crypto11.Signer) (T, error)) (value T, err error) {
+	return useToken(c, pin, func(token *crypto11.Context) (T, error) {
+		id, label := names(c)
+		pair, err := token.FindKeyPair(id, label)
+		if err != nil {
+			return value, fmt.Errorf("find the key: %w", err)
+		}
+		if pair == nil {
+			return value, errors.New("the token has no key pair of this id or object")
+		}
+		return do(pair)
+	})
+}
+
+func useToken[T any](c *pkcs11key.Pkcs11UriConfig, pin string, do func(*crypto11.Context) (T, error)) (value T, err error) {
+	oneAtATime.Lock()
+	defer oneAtATime.Unlock()
+	token, err := open(c, pin)
 	if err != nil {
-		return nil, err
+		return value, err
 	}
-	id, label := names(c)
-	pair, err := token.FindKeyPair(id, label)
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("find the key: %w", err), token.Close())
-	}
-	if pair == nil {
-		return nil, errors.Join(errors.New("the token has no key pair of this id or object"), token.Close())
-	}
-	return pair, nil
+	defer func() {
+		if closeErr := token.Close(); err == nil && closeErr != nil {
+			err = fmt.Errorf("token: %w", closeErr)
+		}
+	}()
+	return do(token)
 }
 
 // tokenPublicKey returns the public half: of the key pair, or where that is hidden
 // without a PIN, of the certificate beside it.
 func tokenPublicKey(ctx context.Context, reference string, c *pkcs11key.Pkcs11UriConfig, pin string) (trust.Key, error) {
 	public, err := within(ctx, func() (crypto.PublicKey, error) {
-		pair, err := findPair(c, pin)
-		if err == nil {
-			return pair.Public(), nil
+		public, err := usePair(c, pin, func(pair crypto11.Signer) (crypto.PublicKey, error) { return pair.Public(), nil })
+		if err == nil || pin != "" {
+			return public, err
 		}
-		if pin != "" {
-			return nil, err
-		}
-		token, open := configure(c, "")
-		if open != nil {
-			return nil, open
-		}
-		id, label := names(c)
-		cert, findErr := token.FindCertificate(id, label, nil)
-		if findErr != nil || cert == nil {
-			return nil, fmt.Errorf("%w; the PIN may show it: set %s", err, variablePIN)
-		}
-		return cert.PublicKey, nil
+		return useToken(c, "", func(token *crypto11.Context) (crypto.PublicKey, error) {
+			id, label := names(c)
+			cert, findErr := token.FindCertificate(id, label, nil)
+			if findErr != nil || cert == nil {
+				return nil, fmt.Errorf("%w; the PIN may show it: set %s", err, variablePIN)
+			}
+			return cert.PublicKey, nil
+		})
 	})
 	if err != nil {
 		return trust.Key{}, err

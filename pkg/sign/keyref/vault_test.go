@@ -155,7 +155,9 @@ func realVault(t *testing.T) (address string) {
 		t.Fatal(err)
 	}
 	host := listener.Addr().String()
-	listener.Close()
+	if err := listener.Close(); err != nil {
+		t.Fatal(err)
+	}
 	server := exec.CommandContext(t.Context(), program, "server", "-dev", "-dev-root-token-id="+vaultToken, "-dev-listen-address="+host, "-dev-no-store-token")
 	server.Env = []string{"HOME=" + t.TempDir()}
 	if err := server.Start(); err != nil {

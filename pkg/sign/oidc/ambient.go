@@ -16,7 +16,7 @@ import (
 
 // tokenPath is where platforms put a token for cosign and its like
 // (https://github.com/sigstore/cosign/blob/v2.6.5/pkg/providers/filesystem).
-const tokenPath = "/var/run/sigstore/cosign/oidc-token"
+const tokenPath = "/var/run/sigstore/cosign/oidc-token" //nolint:gosec // the name of a file
 
 // provider is a platform that knows what runs on it.
 type provider struct {
@@ -67,7 +67,7 @@ func (s *Source) ambient(ctx context.Context) (*provider, error) {
 	return nil, nil
 }
 
-const variableToken = "SIGSTORE_ID_TOKEN"
+const variableToken = "SIGSTORE_ID_TOKEN" //nolint:gosec // the name of a variable
 
 func hasVariable(_ context.Context, s *Source) bool {
 	_, ok := s.o.Getenv(variableToken)

@@ -19,7 +19,7 @@ import (
 // (https://docs.github.com/en/actions/reference/security/oidc).
 const (
 	variableGitHubURL   = "ACTIONS_ID_TOKEN_REQUEST_URL"
-	variableGitHubToken = "ACTIONS_ID_TOKEN_REQUEST_TOKEN" //nolint:gosec // the name of a variable
+	variableGitHubToken = "ACTIONS_ID_TOKEN_REQUEST_TOKEN"
 )
 
 // attempts is how often GitHub is asked.

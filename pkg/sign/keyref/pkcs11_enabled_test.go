@@ -1,0 +1,113 @@
+//go:build pkcs11key && cgo
+
+package keyref_test
+
+import (
+	"crypto"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/modseal/modseal/pkg/sign"
+	"github.com/modseal/modseal/pkg/sign/keyref"
+)
+
+const softPIN = "1234"
+
+// softHSM makes a token of SoftHSM with a key of each kind, by the name of the
+// kind, and returns its library.
+func softHSM(t *testing.T) (module string) {
+	t.Helper()
+	for _, name := range []string{"/usr/lib/softhsm/libsofthsm2.so", "/usr/local/lib/softhsm/libsofthsm2.so", "/opt/homebrew/lib/softhsm/libsofthsm2.so"} {
+		if _, err := os.Stat(name); err == nil {
+			module = name
+		}
+	}
+	for _, tool := range []string{"softhsm2-util", "pkcs11-tool"} {
+		if _, err := exec.LookPath(tool); err != nil || module == "" {
+			t.Skip("SoftHSM or OpenSC is not here (Debian: softhsm2, opensc)")
+		}
+	}
+	dir := t.TempDir()
+	config := filepath.Join(dir, "softhsm2.conf")
+	if err := os.WriteFile(config, []byte("directories.tokendir = "+dir+"\nobjectstore.backend = file\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("SOFTHSM2_CONF", config)
+	run := func(name string, args ...string) {
+		t.Helper()
+		if out, err := exec.CommandContext(t.Context(), name, args...).CombinedOutput(); err != nil {
+			t.Fatalf("%s: %v\n%s", name, err, out)
+		}
+	}
+	run("softhsm2-util", "--init-token", "--free", "--label", "model signing", "--pin", softPIN, "--so-pin", "5678")
+	for id, kind := range map[string]string{"01": "EC:prime256v1", "02": "EC:secp384r1", "03": "EC:secp521r1", "04": "rsa:2048"} {
+		run("pkcs11-tool", "--module", module, "--token-label", "model signing", "--login", "--pin", softPIN,
+			"--keypairgen", "--key-type", kind, "--id", id, "--label", strings.ReplaceAll(kind, ":", "-"), "--usage-sign")
+	}
+	return module
+}
+
+func TestSoftHSM(t *testing.T) {
+	module := softHSM(t)
+	withPIN := keyref.New(environment(map[string]string{"COSIGN_PKCS11_MODULE_PATH": module, "COSIGN_PKCS11_PIN": softPIN}))
+	for name, row := range map[string]struct {
+		id   string
+		hash crypto.Hash
+	}{
+		"EC-prime256v1": {"%01", crypto.SHA256}, "EC-secp384r1": {"%02", crypto.SHA384}, "EC-secp521r1": {"%03", crypto.SHA512}, "rsa-2048": {"%04", crypto.SHA256},
+	} {
+		byName, err := withPIN.Signer(t.Context(), "pkcs11:token=model%20signing;object="+name, nil)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		verifySignatures(t, byName, row.hash)
+		byID, err := withPIN.Signer(t.Context(), "pkcs11:token=model%20signing;id="+row.id, nil)
+		if err != nil || !byID.Public().Equal(byName.Public()) {
+			t.Errorf("%s by id: %v", name, err)
+		}
+		if k, err := withPIN.PublicKey(t.Context(), "pkcs11:token=model%20signing;object="+name); err != nil || !k.Equal(byName.Public()) {
+			t.Errorf("%s, public key: %v", name, err)
+		}
+	}
+	uri := "pkcs11:token=model%20signing;object=EC-prime256v1?module-path=" + module
+	asks := keyref.New(keyref.Options{})
+	s, err := asks.Signer(t.Context(), uri, func() ([]byte, error) { return []byte(softPIN), nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	verifySignatures(t, s, crypto.SHA256)
+	if _, err := asks.Signer(t.Context(), uri+"&pin-value="+softPIN, nil); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestSoftHSMRefuses(t *testing.T) {
+	module := softHSM(t)
+	uri := "pkcs11:token=model%20signing;object=EC-prime256v1?module-path=" + module
+	store := keyref.New(keyref.Options{})
+	if _, err := store.Signer(t.Context(), uri, nil); !errors.Is(err, sign.ErrPassword) || !strings.Contains(err.Error(), "COSIGN_PKCS11_PIN") {
+		t.Error(err)
+	}
+	if _, err := store.PublicKey(t.Context(), uri); err == nil || !strings.Contains(err.Error(), "COSIGN_PKCS11_PIN") {
+		t.Error(err)
+	}
+	for reference, says := range map[string]string{
+		uri + "&pin-value=9999": "PIN",
+		strings.Replace(uri, "prime256v1", "none", 1) + "&pin-value=" + softPIN:  "no key pair",
+		strings.Replace(uri, "model", "another", 1) + "&pin-value=" + softPIN:    "token",
+		strings.Replace(uri, module, "/nowhere.so", 1) + "&pin-value=" + softPIN: "no such file",
+		strings.Replace(uri, module, "lib.so", 1) + "&pin-value=" + softPIN:      "absolute path",
+		strings.Replace(uri, module, "/usr", 1) + "&pin-value=" + softPIN:        "is no file",
+	} {
+		_, err := store.Signer(t.Context(), reference, nil)
+		var failed *sign.ReferenceError
+		if !errors.As(err, &failed) || !strings.Contains(err.Error(), says) || strings.Contains(err.Error(), softPIN) || strings.Contains(err.Error(), "9999") {
+			t.Errorf("%s: %v", reference, err)
+		}
+	}
+}
