@@ -85,7 +85,15 @@ func usage(err error) error {
 }
 
 // attest attaches a claim unless the same signer has attached the same one.
-func (a *artifact) attest(ctx context.Context, c claim, signer *signer) (Signature, error) {
+func (a *artifact) attest(ctx context.Context, c claim, s *signer) (Signature, error) {
+	ruling, ok := s.recognised()
+	if !ok {
+		return a.attach(ctx, c, s)
+	}
+	// Whoever it is that signs, here it is a claim of one type that counts.
+	ruling.Rules.Requirements = []policy.Requirement{{Attestation: &policy.AttestationRequirement{
+		PredicateTypes: []string{c.predicateType}, Signers: ruling.Rules.Signers(), Threshold: 1,
+	}}}
 	evidence, err := a.evidence(ctx)
 	if err != nil {
 		return Signature{}, err
@@ -94,15 +102,17 @@ func (a *artifact) attest(ctx context.Context, c claim, signer *signer) (Signatu
 		if e.Err != nil || !bytes.Equal(claimedPayload(e.Bundle), c.payload) {
 			continue
 		}
-		made, err := a.madeBy(ctx, e, c, signer)
-		if err != nil {
-			return Signature{}, err
+		_, err := verify.Verify(ctx, a.subject(), []verify.Evidence{e}, ruling)
+		if ctx.Err() != nil {
+			return Signature{}, context.Cause(ctx)
 		}
-		if made {
-			return Signature{Digest: e.Digest.String(), PredicateType: c.predicateType, Signer: signer.Identity().String(), Existed: true}, nil
+		// Whoever else made the claim, or whatever else is wrong with it: it is made
+		// again.
+		if err == nil {
+			return Signature{Digest: e.Digest.String(), PredicateType: c.predicateType, Signer: s.Identity().String(), Existed: true}, nil
 		}
 	}
-	return a.attach(ctx, c, signer)
+	return a.attach(ctx, c, s)
 }
 
 // claimedPayload returns what a bundle says that it signs; nil when there is no
@@ -117,22 +127,4 @@ func claimedPayload(bundle []byte) []byte {
 		return nil
 	}
 	return b.Envelope.Payload
-}
-
-// madeBy reports whether signer made the claim that e is, in a bundle that
-// verifies.
-func (a *artifact) madeBy(ctx context.Context, e verify.Evidence, c claim, signer *signer) (bool, error) {
-	ruling, ok := signer.recognised(func(signers []policy.Signer) policy.Requirement {
-		return policy.Requirement{Attestation: &policy.AttestationRequirement{
-			PredicateTypes: []string{c.predicateType}, Signers: signers, Threshold: 1,
-		}}
-	})
-	if !ok {
-		return false, nil
-	}
-	_, err := verify.Verify(ctx, a.subject(), []verify.Evidence{e}, ruling)
-	if ctx.Err() != nil {
-		return false, context.Cause(ctx)
-	}
-	return err == nil, nil
 }

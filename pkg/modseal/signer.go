@@ -157,9 +157,7 @@ func (c *Client) signingServices(ctx context.Context, o *SignOptions) (signingSe
 // signedBy returns, by predicate type, the valid signatures that s has made on
 // the artifact before.
 func (a *artifact) signedBy(ctx context.Context, s *signer) (map[string]Signature, error) {
-	ruling, ok := s.recognised(func(signers []policy.Signer) policy.Requirement {
-		return policy.Requirement{Signature: &policy.SignatureRequirement{Signers: signers, Threshold: 1}}
-	})
+	ruling, ok := s.recognised()
 	if !ok {
 		return nil, nil
 	}
@@ -181,14 +179,16 @@ func (a *artifact) signedBy(ctx context.Context, s *signer) (map[string]Signatur
 	return out, nil
 }
 
-// recognised returns rules that only what s signed meets: the requirement that
-// require makes of it. It reports false where nothing can tell.
-func (s *signer) recognised(require func([]policy.Signer) policy.Requirement) (verify.Ruling, bool) {
+// recognised returns rules that only a signature by s meets. It reports false
+// where nothing can tell.
+func (s *signer) recognised() (verify.Ruling, bool) {
 	who := s.Identity()
 	name := who.String()
 	rule := func(signer policy.Signer) policy.Rules {
 		signer.Name = name
-		return policy.Rules{Mode: policy.ModeEnforce, Requirements: []policy.Requirement{require([]policy.Signer{signer})}}
+		return policy.Rules{Mode: policy.ModeEnforce, Requirements: []policy.Requirement{
+			{Signature: &policy.SignatureRequirement{Signers: []policy.Signer{signer}, Threshold: 1}},
+		}}
 	}
 	switch who.Method {
 	case sign.MethodKey:

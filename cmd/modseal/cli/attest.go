@@ -31,8 +31,8 @@ func (a *app) attestCommand() *cobra.Command {
 		Long: `Sign a claim about the model that TARGET names, and attach it: an in-toto
 statement about the manifest digest, in the shape of cosign. The claim is the JSON
 object in the --predicate file, which gets into the statement as it is; --type says
-what kind of claim it is. No layer is read. The same claim by the same signer is
-not attached again.
+what kind of claim it is. What signs is said as for sign. No layer is read. The same
+claim by the same signer is not attached again.
 
 An attestation is no signature of the model: verify counts it only where a policy
 asks for its type.`,
@@ -51,10 +51,11 @@ asks for its type.`,
 	names := strings.Join(statement.PredicateTypeNames(), ", ")
 	cmd.Flags().StringVar(&f.predicate, "predicate", "", "`FILE` with the claim, a JSON object; \"-\" is standard input")
 	cmd.Flags().StringVar(&f.predicateType, "type", "", "`TYPE` of the claim: an absolute URI, or a name of cosign's: "+names)
-	for _, name := range []string{"key", "predicate", "type"} {
+	for _, name := range []string{"predicate", "type"} {
 		_ = cmd.MarkFlagRequired(name)
 	}
 	_ = cmd.RegisterFlagCompletionFunc("type", cobra.FixedCompletions(statement.PredicateTypeNames(), cobra.ShellCompDirectiveNoFileComp))
+	cmd.PreRunE = func(cmd *cobra.Command, _ []string) error { return checkSign(cmd, &f.Sign, true) }
 	cmd.ValidArgsFunction = a.completeTarget
 	cmd.RunE = func(cmd *cobra.Command, args []string) error { return a.runAttest(cmd.Context(), args[0], &f) }
 	return cmd
@@ -75,7 +76,7 @@ func (a *app) runAttest(ctx context.Context, target string, f *attestFlags) erro
 		predicate = file
 	}
 	res, err := client.Attest(ctx, target, modseal.AttestOptions{
-		Sign:          modseal.SignOptions{Key: f.Key, Password: a.keyPassword(f.Key)},
+		Sign:          a.signer(&f.Sign, &f.Output),
 		PredicateType: f.predicateType,
 		Predicate:     predicate,
 	})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/spf13/cobra"
 	"github.com/xlab/treeprint"
@@ -11,11 +12,13 @@ import (
 	"github.com/modseal/modseal/cmd/modseal/cli/option"
 	"github.com/modseal/modseal/cmd/modseal/cli/render"
 	"github.com/modseal/modseal/pkg/modseal"
+	"github.com/modseal/modseal/pkg/verify"
 )
 
 type treeFlags struct {
 	option.Output
 	option.Registry
+	option.Trust
 }
 
 func (a *app) treeCommand() *cobra.Command {
@@ -24,24 +27,37 @@ func (a *app) treeCommand() *cobra.Command {
 		Use:   "tree TARGET",
 		Short: "Show what refers to a model: signatures, attestations, SBOMs",
 		Long: `Show what refers to the artifact that TARGET names, and what refers to that. What
-a bundle is comes from its payload, whose signature is not checked here; verify
-does that.`,
-		Example: "  modseal tree registry.example.com/team/model:v1",
-		Args:    exactArgs("TARGET"),
+a bundle is comes from its payload. Whether its signature is right is checked only
+when somebody is named to be trusted: then each claim about the artifact is shown
+with who made it, or with why it does not count. Claims that do not count are no
+error here; verify decides.`,
+		Example: `  modseal tree registry.example.com/team/model:v1
+
+  # and who made each claim
+  modseal tree registry.example.com/team/model:v1 --key release.pub`,
+		Args: exactArgs("TARGET"),
 	}
 	f.Output.AddFlags(cmd.Flags())
 	f.Registry.AddFlags(cmd.Flags())
+	f.Trust.AddFlags(cmd.Flags())
+	cmd.PreRunE = func(cmd *cobra.Command, _ []string) error { return checkTrust(cmd) }
 	cmd.ValidArgsFunction = a.completeTarget
-	cmd.RunE = func(cmd *cobra.Command, args []string) error { return a.runTree(cmd.Context(), args[0], &f) }
+	cmd.RunE = func(cmd *cobra.Command, args []string) error { return a.runTree(cmd.Context(), cmd, args[0], &f) }
 	return cmd
 }
 
-func (a *app) runTree(ctx context.Context, target string, f *treeFlags) error {
+func (a *app) runTree(ctx context.Context, cmd *cobra.Command, target string, f *treeFlags) error {
 	client, err := a.client(&f.Registry, nil)
 	if err != nil {
 		return err
 	}
-	root, err := client.Tree(ctx, target)
+	var o modseal.TreeOptions
+	// A policy that merely exists makes no tree slower: it must be asked for.
+	if slices.ContainsFunc(append(option.SignerFlags(), "policy"), cmd.Flags().Changed) {
+		trust := a.trust(&f.Trust)
+		o.Trust = &trust
+	}
+	root, err := client.Tree(ctx, target, o)
 	if err != nil {
 		return err
 	}
@@ -64,11 +80,19 @@ func addReferrers(tree treeprint.Tree, nodes []*modseal.TreeNode) {
 
 func nodeType(n *modseal.TreeNode) string {
 	s := render.Clean(n.ArtifactType)
-	if n.PredicateType != "" {
-		s = modseal.ClaimName(n.PredicateType) + " (" + render.Clean(n.PredicateType) + ")"
+	if n.Claim != "" {
+		s = n.Claim + " (" + render.Clean(n.PredicateType) + ")"
 	}
 	if n.Problem != "" {
 		s += "  PROBLEM: " + render.Clean(n.Problem)
 	}
-	return s + "  " + render.Bytes(n.Size)
+	s += "  " + render.Bytes(n.Size)
+	switch v := n.Verification; {
+	case v == nil:
+	case v.Verified:
+		s += "  verified: by " + render.Clean(signedBy(verify.Check{Signer: v.Signer, Identity: v.Identity, Issuer: v.Issuer, Fingerprint: v.Fingerprint}))
+	default:
+		s += "  NOT VERIFIED: it " + render.Clean(v.Why)
+	}
+	return s
 }
