@@ -61,8 +61,10 @@ func (c *Client) CheckPolicy(ctx context.Context, file, target string) (*PolicyC
 				fingerprints[s.Name] = described.Fingerprint
 			}
 			res.Signers = append(res.Signers, described)
-			for _, w := range known.Authorities[s.Name].Describe(now).Warnings {
-				res.Warnings = append(res.Warnings, policy.Warning{Line: scope.Line, Scope: scope.Prefix, Message: fmt.Sprintf("signer %q: %s", s.Name, w)})
+			if a, ok := known.Authorities[s.Name]; ok {
+				for _, w := range a.Describe(now).Warnings {
+					res.Warnings = append(res.Warnings, policy.Warning{Line: scope.Line, Scope: scope.Prefix, Message: fmt.Sprintf("signer %q: %s", s.Name, w)})
+				}
 			}
 		}
 	}

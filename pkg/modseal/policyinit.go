@@ -288,14 +288,8 @@ func (p PolicyInit) text(d policy.Draft, known verify.Trust) ([]byte, error) {
 	for i := range d.Attestations {
 		d.Attestations[i].Signers = signers(d.Attestations[i].Signers)
 	}
-	for i, r := range d.TrustedRoots {
-		if r.File != "" {
-			abs, err := filepath.Abs(r.File)
-			if err != nil {
-				return nil, err
-			}
-			d.TrustedRoots[i].File = abs
-		}
+	if err := p.nameRoots(&d); err != nil {
+		return nil, err
 	}
 	text, err := d.Text()
 	if err != nil {
@@ -315,6 +309,43 @@ func WritePolicy(file string, text []byte) error {
 		return fmt.Errorf("%w: %s exists and is not overwritten; edit it, or write to another --file", ErrUsage, file)
 	}
 	return err
+}
+
+// instance is what a policy calls the trusted root of a file.
+const instance = "sigstore"
+
+// nameRoots gives the trusted root of the command line a name of its own, and a
+// path that does not depend on where the policy lies.
+func (p PolicyInit) nameRoots(d *policy.Draft) error {
+	rename := func(signers []policy.Signer) {
+		for i, s := range signers {
+			if s.Keyless != nil && s.Keyless.TrustedRoot != policy.PublicGood {
+				k := *s.Keyless
+				k.TrustedRoot = instance
+				signers[i].Keyless = &k
+			}
+		}
+	}
+	d.TrustedRoots = slices.Clone(d.TrustedRoots)
+	for i, r := range d.TrustedRoots {
+		if r.File == "" {
+			continue
+		}
+		r.Name = instance
+		if !strings.HasPrefix(r.File, TrustPrefix) {
+			abs, err := filepath.Abs(r.File)
+			if err != nil {
+				return err
+			}
+			r.File = abs
+		}
+		d.TrustedRoots[i] = r
+	}
+	rename(d.Signature.Signers)
+	for _, a := range d.Attestations {
+		rename(a.Signers)
+	}
+	return nil
 }
 
 func pemOf(certificates []*x509.Certificate) string {

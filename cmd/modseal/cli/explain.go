@@ -110,7 +110,10 @@ func addRequirement(tree treeprint.Tree, q verify.RequirementResult) {
 		say("- %s", d)
 	}
 	for _, e := range q.Evidence {
-		say("%s", evidenceLine(e))
+		// What does not count matters where something is missing.
+		if e.Outcome == verify.Counted || q.Outcome != verify.Passed {
+			say("%s", evidenceLine(e))
+		}
 	}
 	if q.Next != "" {
 		say("next:       %s", q.Next)

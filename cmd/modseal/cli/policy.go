@@ -9,6 +9,7 @@ import (
 	"github.com/modseal/modseal/cmd/modseal/cli/option"
 	"github.com/modseal/modseal/cmd/modseal/cli/render"
 	"github.com/modseal/modseal/pkg/modseal"
+	"github.com/modseal/modseal/pkg/sign"
 )
 
 func (a *app) policyCommand() *cobra.Command {
@@ -62,7 +63,7 @@ func writePolicyCheck(w io.Writer, r *modseal.PolicyCheck) {
 	f.Add("valid", r.File)
 	f.Add("scopes", fmt.Sprint(r.Scopes))
 	for _, s := range r.Signers {
-		f.Add(string(s.Method), policySigner(s))
+		f.Add("signer", policySigner(s))
 	}
 	if r.Target != "" {
 		f.Add("applies", r.Target+": scope "+r.AppliedScope)
@@ -73,15 +74,18 @@ func writePolicyCheck(w io.Writer, r *modseal.PolicyCheck) {
 	f.Flush()
 }
 
+// policySigner says in words who a signer is.
 func policySigner(s modseal.PolicySigner) string {
-	out := s.Name
-	for _, part := range []string{s.Algorithm, render.Short(s.Fingerprint), s.Identity} {
-		if part != "" && part != s.Name {
-			out += ", " + part
-		}
+	switch s.Method {
+	case sign.MethodCertificate:
+		return s.Name + ": a certificate of " + s.Identity
+	case sign.MethodKeyless:
+		return s.Name + ": keyless, " + s.Identity + " of issuer " + s.Issuer
+	case sign.MethodKey:
 	}
-	if s.Issuer != "" {
-		out += ", vouched for by " + s.Issuer
+	out := s.Name + ": " + s.Algorithm
+	if s.Fingerprint != "" {
+		out += ", " + render.Short(s.Fingerprint)
 	}
 	return out
 }

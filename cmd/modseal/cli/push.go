@@ -152,7 +152,7 @@ func addSignatures(f *render.Fields, signatures []modseal.Signature) {
 		if s.Existed {
 			what = "signed before"
 		}
-		f.Add(what, modseal.ClaimName(s.PredicateType)+", "+s.Digest)
+		f.Add(what, modseal.ClaimName(s.PredicateType)+" by "+s.Signer+", "+s.Digest)
 	}
 }
 
