@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/bits"
+	"sync"
 
 	"cel.dev/cel-go/cel"
 	"cel.dev/cel-go/common/functions"
@@ -27,19 +28,19 @@ const runesPerStep = 10
 
 // costOptions bound what an evaluation takes. Memory needs no bound of its own:
 // every element and every ten bytes of text that a call makes is a step.
-func costOptions(env *cel.Env, regexps map[string]uint64) ([]cel.ProgramOption, error) {
+func costOptions(regexps map[string]uint64) ([]cel.ProgramOption, error) {
 	m := meter{regexps: regexps, sizes: types.NewSizeCalculator(
 		// The defaults take every deeper or larger value for one of endless size.
 		types.SizeCalculatorMaxDepth(limits.ConditionSizeDepth),
 		types.SizeCalculatorMaxTraversal(limits.ConditionCost),
 	)}
-	guarded, err := m.guardAll(env)
+	guarded, err := m.guardAll()
 	if err != nil {
 		return nil, err
 	}
 	return []cel.ProgramOption{
 		cel.EvalOptions(cel.OptOptimize),
-		cel.Functions(guarded...),
+		cel.Functions(guarded...), //nolint:staticcheck // SA1019: what is to replace it declares functions, and cannot wrap those of a library
 		cel.CustomDecoratorV2(m.guardEquals),
 		cel.CostTracking(m),
 		cel.CostLimit(limits.ConditionCost),
@@ -91,18 +92,41 @@ func (m meter) CallCost(function, _ string, args []ref.Val, result ref.Val) *uin
 	return &cost
 }
 
-// guardAll returns every function of the environment in a form that refuses
-// arguments that would take too long.
-func (m meter) guardAll(env *cel.Env) ([]*functions.Overload, error) {
-	var out []*functions.Overload
+// binding is what runs when a function is called.
+type binding struct {
+	function string
+	overload *functions.Overload
+}
+
+// bindings are those of all functions that expressions may call.
+var bindings = sync.OnceValues(func() ([]binding, error) {
+	env, err := environment()
+	if err != nil {
+		return nil, err
+	}
+	var out []binding
 	for name, declaration := range env.Functions() {
-		bindings, err := declaration.Bindings()
+		overloads, err := declaration.Bindings()
 		if err != nil {
 			return nil, fmt.Errorf("function %s: %w", name, err)
 		}
-		for _, b := range bindings {
-			out = append(out, m.guard(name, b))
+		for _, o := range overloads {
+			out = append(out, binding{name, o})
 		}
+	}
+	return out, nil
+})
+
+// guardAll returns every function in a form that refuses arguments that would
+// take too long.
+func (m meter) guardAll() ([]*functions.Overload, error) {
+	all, err := bindings()
+	if err != nil {
+		return nil, err
+	}
+	var out []*functions.Overload
+	for _, b := range all {
+		out = append(out, m.guard(b.function, b.overload))
 	}
 	return out, nil
 }

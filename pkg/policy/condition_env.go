@@ -37,13 +37,31 @@ const (
 	typeSigner = "signerType"
 )
 
-// variableSet is a list of variables that expressions of one kind may name.
-type variableSet []string
+// variableSet is what expressions of one kind may name. Its environment is made
+// once, which takes longer than to compile an expression.
+type variableSet struct {
+	names []string
+	env   func() (*cel.Env, error)
+}
+
+func newVariableSet(names ...string) variableSet {
+	return variableSet{names: names, env: sync.OnceValues(func() (*cel.Env, error) {
+		env, err := environment()
+		if err != nil {
+			return nil, err
+		}
+		var variables []cel.EnvOption
+		for _, name := range names {
+			variables = append(variables, cel.Variable(name, variableTypes[name]))
+		}
+		return env.Extend(variables...)
+	})}
+}
 
 var (
-	artifactVariables    = variableSet{varReference, varSubject, varDigest, varAnnotations, varConfig, varFiles, varNow}
-	attestationVariables = slices.Concat(artifactVariables, variableSet{varPredicate, varPredicateType, varSigner})
-	provenanceVariables  = slices.Concat(attestationVariables, variableSet{varProvenance})
+	artifactVariables    = newVariableSet(varReference, varSubject, varDigest, varAnnotations, varConfig, varFiles, varNow)
+	attestationVariables = newVariableSet(append(artifactVariables.names, varPredicate, varPredicateType, varSigner)...)
+	provenanceVariables  = newVariableSet(append(attestationVariables.names, varProvenance)...)
 )
 
 var variableTypes = map[string]*cel.Type{
@@ -94,15 +112,8 @@ var environment = sync.OnceValues(func() (*cel.Env, error) {
 
 // compile checks the expression and readies it.
 func compile(expression string, about variableSet) (*program, error) {
-	env, err := environment()
+	env, err := about.env()
 	if err != nil {
-		return nil, err
-	}
-	var variables []cel.EnvOption
-	for _, name := range about {
-		variables = append(variables, cel.Variable(name, variableTypes[name]))
-	}
-	if env, err = env.Extend(variables...); err != nil {
 		return nil, err
 	}
 	checked, issues := env.Compile(expression)
@@ -116,7 +127,7 @@ func compile(expression string, about variableSet) (*program, error) {
 	if err != nil {
 		return nil, err
 	}
-	options, err := costOptions(env, regexps)
+	options, err := costOptions(regexps)
 	if err != nil {
 		return nil, err
 	}
@@ -124,7 +135,7 @@ func compile(expression string, about variableSet) (*program, error) {
 	if err != nil {
 		return nil, errors.New(shorten(err.Error()))
 	}
-	return &program{Program: ready, uses: used(checked.NativeRep(), about)}, nil
+	return &program{Program: ready, uses: used(checked.NativeRep(), about.names)}, nil
 }
 
 // ExpressionError says what is wrong with an expression, and where in it.
@@ -152,7 +163,7 @@ func compileError(issues *cel.Issues) error {
 }
 
 // used returns the variables that the expression names.
-func used(a *ast.AST, about variableSet) []string {
+func used(a *ast.AST, about []string) []string {
 	var out []string
 	for _, reference := range a.ReferenceMap() {
 		if slices.Contains(about, reference.Name) && !slices.Contains(out, reference.Name) {
