@@ -32,10 +32,16 @@ type ConditionError struct {
 	// value, as when it asks for what is not there, or costs too much.
 	False bool
 	Why   string // when False is not set
+	// Found says what the facts have where the expression looks, such as
+	// config.licenses is ["MIT"]; empty when it looks at no single thing.
+	Found string
 }
 
 func (e *ConditionError) Error() string {
 	if e.False {
+		if e.Found != "" {
+			return fmt.Sprintf("%s is false: %s", e.Condition, e.Found)
+		}
 		return fmt.Sprintf("%s is false", e.Condition)
 	}
 	return fmt.Sprintf("%s cannot be decided: %s", e.Condition, e.Why)
@@ -118,7 +124,7 @@ func (c Condition) Eval(ctx context.Context, f *Facts) error {
 	case value == types.True:
 		return nil
 	case value == types.False:
-		return &ConditionError{Condition: c, False: true}
+		return &ConditionError{Condition: c, False: true, Found: c.program.found(f)}
 	}
 	return refuse("its value is no truth but a %s", value.Type().TypeName())
 }
@@ -133,5 +139,6 @@ func shorten(s string) string {
 // program is an expression that is ready to be evaluated.
 type program struct {
 	cel.Program
-	uses []string // variables that it names
+	uses   []string // variables that it names
+	chains []chain  // what of them it asks for
 }

@@ -135,7 +135,7 @@ func compile(expression string, about variableSet) (*program, error) {
 	if err != nil {
 		return nil, errors.New(shorten(err.Error()))
 	}
-	return &program{Program: ready, uses: used(checked.NativeRep(), about.names)}, nil
+	return &program{Program: ready, uses: used(checked.NativeRep(), about.names), chains: chains(checked.NativeRep(), about.names)}, nil
 }
 
 // ExpressionError says what is wrong with an expression, and where in it.

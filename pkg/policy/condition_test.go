@@ -178,6 +178,33 @@ func TestConditionsWithoutWhatTheyAskFor(t *testing.T) {
 	}
 }
 
+func TestConditionsSayWhatWasFound(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat(`"x",`, 11)
+	for expression, want := range map[string]string{
+		"config.licenses.hasOnly(['Apache-2.0'])":                          `config.licenses is ["MIT"]`,
+		"config.architecture == 'x' && config.architecture == 'y'":         `config.architecture is "transformer"`,
+		"annotations['org.opencontainers.image.licenses'] == 'x'":          `annotations["org.opencontainers.image.licenses"] is "MIT"`,
+		"has(config.vendor) && config.vendor == 'x'":                       "config.vendor is not there",
+		"config.?vendor.orValue('') == 'x'":                                "",
+		"subject == 'x'":                                                   `subject is "registry.example.com/team/model"`,
+		"files.all(f, f.name == 'x')":                                      "",
+		"predicate.score > 10 || predicate.runDetails == 7":                "predicate.score is 7, predicate.runDetails is a mapping of 2 keys",
+		"signer.name == 'x' || signer.extensions['a'] == 'b'":              "",
+		"signer.name == 'x'":                                               `signer.name is "ci"`,
+		"predicate.list.size() == 1":                                       "predicate.list is a list of 11",
+		"predicate.lists.size() == 1":                                      `predicate.lists is [a list of 2, [], null, true, 0.5, "\""]`,
+		"config.licenses.exists(l, l == predicate.buildDefinition.source)": "",
+	} {
+		predicate := strings.Replace(provenance, `"score": 7`, `"score": 7, "list": [`+strings.TrimSuffix(long, ",")+`], "lists": [[1, 2], [], null, true, 0.5, "\""]`, 1)
+		err := attested(t, expression).Eval(t.Context(), about(t, predicate))
+		var e *policy.ConditionError
+		if !errors.As(err, &e) || e.Found != want || !strings.HasSuffix(err.Error(), want) {
+			t.Errorf("%s: %v, found %q, want %q", expression, err, e.Found, want)
+		}
+	}
+}
+
 func TestFactsOfAnotherPolicy(t *testing.T) {
 	t.Parallel()
 	f := facts(t, artifact())
@@ -188,7 +215,7 @@ func TestFactsOfAnotherPolicy(t *testing.T) {
 	if err := c.Eval(t.Context(), f.As("other.example/x")); err != nil {
 		t.Error(err)
 	}
-	if err := c.Eval(t.Context(), f); err == nil || err.Error() != `condition "name" is false` {
+	if err := c.Eval(t.Context(), f); err == nil || err.Error() != `condition "name" is false: subject is "registry.example.com/team/model"` {
 		t.Errorf("the first facts changed: %v", err)
 	}
 }

@@ -218,6 +218,9 @@ const (
 	// ConditionSizeDepth bounds the nesting of values: what is read from JSON, and
 	// what an expression puts around it.
 	ConditionSizeDepth = JSONDepth + 4*ConditionDepth
+	// ConditionFound bounds the values that are shown when a condition is false,
+	// and the elements of each.
+	ConditionFound = 10
 	// ConditionMessageBytes bounds what CEL says about an expression.
 	ConditionMessageBytes = 500
 
