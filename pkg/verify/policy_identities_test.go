@@ -50,6 +50,7 @@ func (w *world) keylessRows() []decisionRow {
 		{name: "keyless without SCT, none asked for", policy: noSCT, evidence: [][]byte{w.keyless(virtual.Identity{NoSCT: true}, good)}, want: accepted},
 		{name: "keyless without SCT, no log in the root", policy: ci, edit: func(r *verify.Ruling) { r.Trust.Roots = map[string]*trust.Root{"one": noCTLog} }, evidence: [][]byte{w.keyless(virtual.Identity{NoSCT: true}, good)}, want: accepted},
 		{name: "keyless in the form of a chain", policy: ci, evidence: [][]byte{chained.JSON(w.t)}, want: refused, says: []string{"not keyless"}},
+		{name: "keyless with a wrong signature that was logged", policy: ci, evidence: [][]byte{w.keyless(virtual.Identity{}, virtual.Claim{Log: virtual.LogV2, Timestamp: true, Forged: true})}, want: refused, says: []string{`signed in the name of "` + workflow + `", but its signature is wrong`}},
 		{name: "a key for a keyless signer", policy: ci, evidence: [][]byte{w.key("release", good)}, want: refused, says: []string{"signed with a key, not keyless"}},
 		{name: "keyless for a key", policy: `- signature: {signers: [$release]}`, evidence: [][]byte{w.keyless(virtual.Identity{}, good)}, want: refused, says: []string{"signed with a certificate, not with a key"}},
 		{name: "keyless of a young age", policy: `- signature: {maxAge: 1d, signers: [$ci]}`, evidence: [][]byte{w.keyless(virtual.Identity{}, good)}, want: accepted},
@@ -118,6 +119,7 @@ func (w *world) certificateRows() []decisionRow {
 		{name: "certificate for nothing", policy: alice, evidence: [][]byte{w.certificate(virtual.Leaf{NoUsage: true}, none)}, want: refused, says: []string{"neither the key usage for digital signatures nor"}},
 		{name: "certificate for digital signatures", policy: alice, evidence: [][]byte{w.certificate(virtual.Leaf{ExtKeyUsage: []x509.ExtKeyUsage{}}, none)}, want: accepted},
 		{name: "certificate in a log", policy: `- signature: {transparencyLogs: 1, signers: [$alice]}`, evidence: [][]byte{w.certificate(virtual.Leaf{}, virtual.Claim{Log: virtual.LogV2})}, want: accepted},
+		{name: "certificate with a wrong signature that was logged", policy: alice, evidence: [][]byte{w.certificate(virtual.Leaf{}, virtual.Claim{Log: virtual.LogV2, Forged: true})}, want: refused, says: []string{`signed in the name of "alice@example.com", but its signature is wrong`}},
 		{name: "certificate in no log", policy: `- signature: {transparencyLogs: 1, signers: [$alice]}`, evidence: [][]byte{w.certificate(virtual.Leaf{}, none)}, want: refused, says: []string{"signed with a certificate, but it has no entry"}},
 	}
 }

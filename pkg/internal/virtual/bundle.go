@@ -48,6 +48,9 @@ type Claim struct {
 	// Entry is logged in place of the payload, to make an entry of something
 	// else.
 	Entry []byte
+	// Forged spoils the signature before LogV2 and the authority see it, as a log
+	// that compares nothing would let it happen.
+	Forged bool
 }
 
 // Bundle is a bundle that a test may change before it is written.
@@ -96,6 +99,9 @@ func (s *Sigstore) Certificate(t testing.TB, h Holder, c Claim) Bundle {
 func (s *Sigstore) bundle(t testing.TB, key crypto.Signer, leaf *x509.Certificate, material *protobundle.VerificationMaterial, c Claim) Bundle {
 	t.Helper()
 	sig := Sign(t, key, payloadType, c.Payload)
+	if c.Forged {
+		sig[len(sig)-1] ^= 1
+	}
 	e := entry{payload: c.Payload, sig: sig, public: key.Public(), leaf: leaf, at: c.Logged}
 	if c.Entry != nil {
 		e.payload, e.sig = c.Entry, Sign(t, key, payloadType, c.Entry)
