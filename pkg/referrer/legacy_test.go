@@ -16,7 +16,6 @@ import (
 	"github.com/modseal/modseal/pkg/internal/integrity"
 	"github.com/modseal/modseal/pkg/internal/limits"
 	"github.com/modseal/modseal/pkg/referrer"
-	"github.com/modseal/modseal/pkg/remote"
 )
 
 const dockerManifest = "application/vnd.docker.distribution.manifest.v2+json"
@@ -27,15 +26,6 @@ func legacyImage(t *testing.T, mediaType string, layers ...ocispec.Descriptor) [
 		Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: mediaType,
 		Config: describe(ocispec.MediaTypeEmptyJSON, []byte("{}")), Layers: layers,
 	})
-}
-
-func pushTagged(t *testing.T, repo *remote.Repository, mediaType string, raw []byte, tag string) ocispec.Descriptor {
-	t.Helper()
-	d := push(t, repo, mediaType, raw)
-	if err := repo.Tag(t.Context(), d, tag); err != nil {
-		t.Fatal(err)
-	}
-	return d
 }
 
 func TestLegacy(t *testing.T) {
