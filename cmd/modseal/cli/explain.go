@@ -3,6 +3,8 @@ package cli
 import (
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -104,10 +106,14 @@ func addRequirement(tree treeprint.Tree, q verify.RequirementResult) {
 	say := func(format string, args ...any) { branch.AddNode(render.Clean(fmt.Sprintf(format, args...))) }
 	if q.Outcome != verify.Passed {
 		say("looked for: %s", q.LookedFor)
+	}
+	if q.Found != "" && (q.Outcome != verify.Passed || len(q.Evidence) == 0) {
 		say("found:      %s", q.Found)
 	}
 	for _, d := range q.Details {
-		say("- %s", d)
+		if !aboutEvidence(d, q.Evidence) {
+			say("- %s", d)
+		}
 	}
 	for _, e := range q.Evidence {
 		// What does not count matters where something is missing.
@@ -118,6 +124,14 @@ func addRequirement(tree treeprint.Tree, q verify.RequirementResult) {
 	if q.Next != "" {
 		say("next:       %s", q.Next)
 	}
+}
+
+// aboutEvidence holds for a detail that names a bundle, of which its own line
+// says the same.
+func aboutEvidence(detail string, evidence []verify.EvidenceResult) bool {
+	return slices.ContainsFunc(evidence, func(e verify.EvidenceResult) bool {
+		return strings.HasPrefix(detail, render.Short(e.Digest.String()))
+	})
 }
 
 // evidenceLine says what one bundle is for a requirement.

@@ -139,7 +139,7 @@ func signedBy(c verify.Check) string {
 }
 
 func who(name, identity string) string {
-	if name == identity {
+	if identity == "" || name == identity {
 		return name
 	}
 	return name + " (" + identity + ")"
