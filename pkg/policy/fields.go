@@ -88,7 +88,7 @@ var trustedRootSection = Section{
 	Fields: []Field{
 		{Name: "name", Type: TypeText, Required: true, Example: "corporate", Pattern: patternFilled, Doc: "How signers and requirements refer to it."},
 		{Name: "file", Type: TypeText, Pattern: patternFilled, Doc: "Path of a `trusted_root.json`, relative to the policy."},
-		{Name: "tuf", Type: TypeText, Pattern: `^(public-good|https?://[^ ]+)$`, Doc: "`public-good`, the public instance of Sigstore, or the URL of a TUF repository. What was fetched last is used, and `modseal trust` fetches it."},
+		{Name: "tuf", Type: TypeText, Pattern: `^(public-good|https?://[^ ]+)$`, Doc: "`public-good`, the public instance of Sigstore, or the URL of a TUF repository. What `modseal trust update` fetched last is used."},
 		{Name: "root", Type: TypeText, Pattern: patternFilled, Default: "only with the URL of a TUF repository, which needs it", Doc: "Path of the first root metadata of the TUF repository, relative to the policy."},
 		{Name: "maxAge", Type: TypeDuration, Pattern: patternDuration, Default: "any age", Doc: "How long ago it may have been fetched. An older one decides nothing."},
 	},

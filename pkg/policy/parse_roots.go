@@ -59,7 +59,7 @@ func (d *document) trustedRoot(n ast.Node) (TrustedRoot, error) {
 		return r, d.errorf(m.lines["root"], "root belongs to the URL of a TUF repository; leave it out, because modseal has that of %s", PublicGood)
 	}
 	if strings.Contains(r.File, "://") {
-		return r, d.errorf(m.lines["file"], "file %q is a URL, and nothing is fetched to decide; fetch it with modseal trust, and name the file", r.File)
+		return r, d.errorf(m.lines["file"], "file %q is a URL, and nothing is fetched to decide; fetch it, and name the file", r.File)
 	}
 	return r, nil
 }
