@@ -22,6 +22,10 @@ func (c *Client) publicKey(ctx context.Context, name, key, policyFile string, of
 	switch {
 	case policy.Inline(key):
 		return trust.ParseKey(name, []byte(key))
+	case strings.HasPrefix(key, TrustPrefix):
+		k, err := c.trustStore().Key(strings.TrimPrefix(key, TrustPrefix))
+		k.Name = name
+		return k, missing(err, "public key "+key, "modseal trust add key NAME FILE, or modseal trust import FILE")
 	case !sign.IsReference(key):
 		return readKey(name, besidePolicy(key, policyFile))
 	case c.o.Keys == nil:

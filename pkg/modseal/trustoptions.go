@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
 
 	"github.com/modseal/modseal/pkg/internal/limits"
 	"github.com/modseal/modseal/pkg/policy"
@@ -216,7 +217,7 @@ func (c *Client) identify(ctx context.Context, s policy.Signer, policyFile strin
 		}
 	case s.Certificate != nil:
 		var a trust.Authority
-		if a, err = authority(s, policyFile); err == nil {
+		if a, err = c.authority(s, policyFile); err == nil {
 			into.Authorities[s.Name] = a
 		}
 	}
@@ -227,7 +228,12 @@ func (c *Client) identify(ctx context.Context, s policy.Signer, policyFile strin
 	return err
 }
 
-func authority(s policy.Signer, policyFile string) (trust.Authority, error) {
+func (c *Client) authority(s policy.Signer, policyFile string) (trust.Authority, error) {
+	if name, ok := strings.CutPrefix(s.Certificate.Roots, TrustPrefix); ok && s.Certificate.Intermediates == "" {
+		a, err := c.trustStore().Authority(name)
+		a.Name = s.Name
+		return a, missing(err, "certificate authority "+name, "modseal trust add certificate NAME FILE, or modseal trust import FILE")
+	}
 	roots, err := pemText(s.Certificate.Roots, policyFile)
 	if err != nil {
 		return trust.Authority{}, fmt.Errorf("roots: %w", err)
