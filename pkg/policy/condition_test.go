@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -203,6 +204,25 @@ func TestConditionsSayWhatWasFound(t *testing.T) {
 			t.Errorf("%s: %v, found %q, want %q", expression, err, e.Found, want)
 		}
 	}
+}
+
+func TestFactsAreShared(t *testing.T) {
+	t.Parallel()
+	f := about(t, provenance)
+	holds := attested(t, "predicate.buildDefinition.resolvedDependencies.all(d, d.digest == {'sha256': 'aa'}) && files.size() == 2")
+	fails := attested(t, "config.licenses == ['x'] || provenance == config")
+	var group sync.WaitGroup
+	for range 8 {
+		group.Go(func() {
+			if err := holds.Eval(t.Context(), f.As("other.example/x")); err != nil {
+				t.Error(err)
+			}
+			if err := fails.Eval(t.Context(), f); err == nil {
+				t.Error("a false condition holds")
+			}
+		})
+	}
+	group.Wait()
 }
 
 func TestFactsOfAnotherPolicy(t *testing.T) {
