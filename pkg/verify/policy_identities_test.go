@@ -54,6 +54,7 @@ func (w *world) keylessRows() []decisionRow {
 		{name: "a key for a keyless signer", policy: ci, evidence: [][]byte{w.key("release", good)}, want: refused, says: []string{"signed with a key, not keyless"}},
 		{name: "keyless for a key", policy: `- signature: {signers: [$release]}`, evidence: [][]byte{w.keyless(virtual.Identity{}, good)}, want: refused, says: []string{"signed with a certificate, not with a key"}},
 		{name: "keyless of a young age", policy: `- signature: {maxAge: 1d, signers: [$ci]}`, evidence: [][]byte{w.keyless(virtual.Identity{}, good)}, want: accepted},
+		{name: "keyless of a signer who has left", policy: "- signature: {signers: [{name: ci, notAfter: '" + day(-1) + "', keyless: {issuer: 'https://issuer.example.com', identity: '" + workflow + "'}}]}", evidence: [][]byte{w.keyless(virtual.Identity{}, good)}, want: refused, says: []string{"ci counts for signatures until"}},
 		{name: "keyless too old", policy: `- signature: {maxAge: 1d, signers: [$ci]}`, edit: later(49 * time.Hour), evidence: [][]byte{w.keyless(virtual.Identity{}, good)}, want: refused, says: []string{"must not be older than 24h"}},
 	}
 }
@@ -120,6 +121,9 @@ func (w *world) certificateRows() []decisionRow {
 		{name: "certificate for digital signatures", policy: alice, evidence: [][]byte{w.certificate(virtual.Leaf{ExtKeyUsage: []x509.ExtKeyUsage{}}, none)}, want: accepted},
 		{name: "certificate in a log", policy: `- signature: {transparencyLogs: 1, signers: [$alice]}`, evidence: [][]byte{w.certificate(virtual.Leaf{}, virtual.Claim{Log: virtual.LogV2})}, want: accepted},
 		{name: "certificate with a wrong signature that was logged", policy: alice, evidence: [][]byte{w.certificate(virtual.Leaf{}, virtual.Claim{Log: virtual.LogV2, Forged: true})}, want: refused, says: []string{`signed in the name of "alice@example.com", but its signature is wrong`}},
+		{name: "certificate too old", policy: `- signature: {maxAge: 1d, signers: [$alice]}`, edit: later(49 * time.Hour), evidence: [][]byte{w.certificate(virtual.Leaf{}, virtual.Claim{Timestamp: true})}, want: refused, says: []string{`signed by "alice@example.com", but it was signed at`, "must not be older than 24h"}},
+		{name: "certificate of unknown age", policy: `- signature: {maxAge: 1d, signers: [$alice]}`, evidence: [][]byte{w.certificate(virtual.Leaf{}, none)}, want: refused, says: []string{"nobody trusted says when it was signed"}},
+		{name: "certificate of a signer who has left", policy: "- signature: {signers: [{name: alice, notAfter: '" + day(-1) + "', certificate: {roots: corp.pem, identity: alice@example.com}}]}", evidence: [][]byte{w.certificate(virtual.Leaf{}, virtual.Claim{Timestamp: true})}, want: refused, says: []string{"alice counts for signatures until"}},
 		{name: "certificate in no log", policy: `- signature: {transparencyLogs: 1, signers: [$alice]}`, evidence: [][]byte{w.certificate(virtual.Leaf{}, none)}, want: refused, says: []string{"signed with a certificate, but it has no entry"}},
 	}
 }
