@@ -53,6 +53,15 @@ type Claim struct {
 	Forged bool
 }
 
+// logged is when the entry is made. It is asked for once, so that all that an entry
+// says of it is the same.
+func (c Claim) logged() time.Time {
+	if c.Logged.IsZero() {
+		return time.Now()
+	}
+	return c.Logged
+}
+
 // Bundle is a bundle that a test may change before it is written.
 type Bundle struct{ *protobundle.Bundle }
 
@@ -102,7 +111,7 @@ func (s *Sigstore) bundle(t testing.TB, key crypto.Signer, leaf *x509.Certificat
 	if c.Forged {
 		sig[len(sig)-1] ^= 1
 	}
-	e := entry{payload: c.Payload, sig: sig, public: key.Public(), leaf: leaf, at: c.Logged}
+	e := entry{payload: c.Payload, sig: sig, public: key.Public(), leaf: leaf, at: c.logged()}
 	if c.Entry != nil {
 		e.payload, e.sig = c.Entry, Sign(t, key, payloadType, c.Entry)
 	}
@@ -181,14 +190,6 @@ type entry struct {
 	public       crypto.PublicKey
 	leaf         *x509.Certificate // nil for a key
 	at           time.Time
-}
-
-// time is when the entry is logged, in seconds.
-func (e entry) time() int64 {
-	if e.at.IsZero() {
-		return time.Now().Unix()
-	}
-	return e.at.Unix()
 }
 
 // Entry returns the log entry i of the bundle, for tests that change it.

@@ -70,7 +70,7 @@ func (s *Sigstore) LegacyAttestation(t testing.TB, h Holder, c Claim) Legacy {
 }
 
 func (h Holder) entry(c Claim, sig []byte) entry {
-	e := entry{payload: c.Payload, sig: sig, public: h.Key.Public(), at: c.Logged}
+	e := entry{payload: c.Payload, sig: sig, public: h.Key.Public(), at: c.logged()}
 	if len(h.Chain) > 0 {
 		e.leaf = h.Chain[0]
 	}
@@ -94,7 +94,7 @@ func (s *Sigstore) legacy(t testing.TB, h Holder, c Claim, sig []byte, e entry, 
 		body := dsseEntryOr(t, e, properties)
 		id, err := s.v1.RekorLogID()
 		check(t, err)
-		payload := tlog.RekorPayload{Body: base64.StdEncoding.EncodeToString(body), IntegratedTime: e.time(), LogIndex: 7, LogID: id}
+		payload := tlog.RekorPayload{Body: base64.StdEncoding.EncodeToString(body), IntegratedTime: e.at.Unix(), LogIndex: 7, LogID: id}
 		promise, err := s.v1.RekorSignPayload(payload)
 		check(t, err)
 		text, err := json.Marshal(struct {

@@ -39,7 +39,7 @@ func (s *Sigstore) logV1(t testing.TB, e entry) *protorekor.TransparencyLogEntry
 	rawID, err := hex.DecodeString(id)
 	check(t, err)
 	promise, err := s.v1.RekorSignPayload(tlog.RekorPayload{
-		Body: base64.StdEncoding.EncodeToString(body), IntegratedTime: e.time(), LogID: id,
+		Body: base64.StdEncoding.EncodeToString(body), IntegratedTime: e.at.Unix(), LogID: id,
 	})
 	check(t, err)
 	proof, err := s.v1.GetInclusionProof(body)
@@ -49,7 +49,7 @@ func (s *Sigstore) logV1(t testing.TB, e entry) *protorekor.TransparencyLogEntry
 	return &protorekor.TransparencyLogEntry{
 		LogId:             &protocommon.LogId{KeyId: rawID},
 		KindVersion:       &protorekor.KindVersion{Kind: rekordsse.KIND, Version: "0.0.1"},
-		IntegratedTime:    e.time(),
+		IntegratedTime:    e.at.Unix(),
 		InclusionPromise:  &protorekor.InclusionPromise{SignedEntryTimestamp: promise},
 		InclusionProof:    &protorekor.InclusionProof{TreeSize: *proof.TreeSize, RootHash: rootHash, Checkpoint: &protorekor.Checkpoint{Envelope: *proof.Checkpoint}},
 		CanonicalizedBody: body,
