@@ -57,10 +57,10 @@ var commands = map[string]func(ts *testscript.TestScript, neg bool, args []strin
 	"manifestsize": manifestsize,
 	"addreferrer":  addReferrer,
 	// private Sigstore
-	"sigstore": useSigstore,
-	"token":    getToken,
-	"graft":    graft,
-	"legacytag":    legacyTag,
+	"sigstore":  useSigstore,
+	"token":     getToken,
+	"graft":     graft,
+	"legacytag": legacyTag,
 	// certificates
 	"authority":   newAuthority,
 	"certificate": newCertificate,
@@ -79,9 +79,7 @@ type state struct {
 	registries  map[string]*registrytest.Registry
 	passwords   map[string][2]string // host:port → user, password
 	authorities map[string]*authority
-	registries map[string]*registrytest.Registry
-	passwords  map[string][2]string // host:port → user, password
-	tufs       map[string]*tufServer
+	tufs        map[string]*tufServer
 }
 
 func stateOf(ts *testscript.TestScript) *state { return ts.Value(stateKey{}).(*state) }

@@ -206,9 +206,13 @@ func (s *signer) recognised() (verify.Ruling, bool) {
 		return verify.Ruling{Rules: r, Trust: verify.Trust{Roots: map[string]*trust.Root{s.root.Name: s.root}}}, true
 	case sign.MethodCertificate:
 		// The leaf itself is the root: nothing else than this very certificate
-		// counts, and nobody has to know its authority.
+		// counts, whoever it names, and nobody has to know its authority.
+		anybody, err := policy.Pattern(".*")
+		if err != nil {
+			return verify.Ruling{}, false
+		}
 		return verify.Ruling{
-			Rules: rule(policy.Signer{Certificate: &policy.Certificate{}}),
+			Rules: rule(policy.Signer{Certificate: &policy.Certificate{Identity: anybody}}),
 			Trust: verify.Trust{Authorities: map[string]trust.Authority{name: {Name: name, Roots: []*x509.Certificate{who.Certificate}}}},
 		}, true
 	}
