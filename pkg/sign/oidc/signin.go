@@ -53,9 +53,12 @@ func (s *Source) getter(ctx context.Context) oauthflow.TokenGetter {
 			defer timer.Stop()
 			select {
 			case <-ctx.Done():
-				// It would ask on and on. Nobody waits for this goroutine any more.
-				runtime.Goexit()
 			case <-timer.C:
+			}
+			if ctx.Err() != nil {
+				// The library would ask on and on, and nobody waits for this goroutine
+				// any more.
+				runtime.Goexit()
 			}
 		}
 		return d

@@ -18,6 +18,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -35,6 +36,9 @@ type issuer struct {
 	signer  jose.Signer
 	pending int    // how often a device is told to wait
 	denied  string // what a device is told then
+
+	// asked sees every request for a token.
+	asked func()
 
 	mu        sync.Mutex
 	challenge string
@@ -97,6 +101,9 @@ func (i *issuer) device(w http.ResponseWriter, r *http.Request) {
 func (i *issuer) token(w http.ResponseWriter, r *http.Request) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
+	if i.asked != nil {
+		i.asked()
+	}
 	code := r.FormValue("code") + r.FormValue("device_code")
 	sum := sha256.Sum256([]byte(r.FormValue("code_verifier")))
 	if code != "the-code" || base64.RawURLEncoding.EncodeToString(sum[:]) != i.challenge {
@@ -155,20 +162,36 @@ func TestDeviceDenied(t *testing.T) {
 	}
 }
 
+// What waits for a person who does not come ends with the context, and does not ask
+// the issuer on and on.
 func TestDeviceEndsWithTheContext(t *testing.T) {
 	t.Parallel()
 	i := newIssuer(t)
 	i.pending = 1 << 30
 	ctx, cancel := context.WithCancel(t.Context())
-	o := oidc.Options{NoAmbient: true, Flow: oidc.FlowDevice, Issuer: i.url, Input: strings.NewReader(""), Output: writer(func([]byte) { cancel() })}
+	var after atomic.Int32
+	i.asked = func() {
+		if ctx.Err() != nil {
+			after.Add(1)
+		}
+		cancel()
+	}
+	o := oidc.Options{NoAmbient: true, Flow: oidc.FlowDevice, Issuer: i.url, Input: strings.NewReader(""), Output: new(bytes.Buffer)}
 	if _, err := oidc.New(o).Token(ctx); !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
+	// A loop would get in between these.
+	for range 200 {
+		resp, err := http.Get(i.url + "/keys")
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+	}
+	if n := after.Load(); n > 0 {
+		t.Errorf("asked %d times after the end", n)
+	}
 }
-
-type writer func([]byte)
-
-func (w writer) Write(p []byte) (int, error) { w(p); return len(p), nil }
 
 // person reads the link that is shown, goes there, and comes back with the code.
 type person struct {
