@@ -104,7 +104,7 @@ func isUnauthorized(err error) bool {
 	if errors.As(err, &service) {
 		return service.Status == http.StatusUnauthorized || service.Status == http.StatusForbidden
 	}
-	return remote.IsUnauthorized(err)
+	return remote.IsUnauthorized(err) || errors.Is(err, sign.ErrToken)
 }
 
 func isTransport(err error) bool {

@@ -174,6 +174,9 @@ func (c *checker) signer(req Requirement, s Signer) {
 	if k.Issuer.Exact != "" && !strings.HasPrefix(k.Issuer.Exact, "https://") {
 		c.warn(req.Line, "signer %q: the issuer %q is no URL that begins with https://, as those of Sigstore do", s.Name, k.Issuer.Exact)
 	}
+	if k.Unlogged {
+		c.warn(req.Line, "signer %q: unlogged: true accepts signatures that no transparency log has, so that a stolen identity leaves no trace", s.Name)
+	}
 	if k.SCTs == 0 {
 		c.warn(req.Line, "signer %q: sct: 0 accepts certificates that no certificate transparency log has", s.Name)
 	}

@@ -78,6 +78,7 @@ func TestCheckWarns(t *testing.T) {
 		"any issuer":             {keyless("issuerRegexp: 'https://.*', identity: x"), 7, "issuerRegexp /https://.*/ matches anybody, such as"},
 		"issuer that is no URL":  {keyless("issuer: i.example, identity: x"), 7, "is no URL that begins with https://"},
 		"no transparency":        {keyless("issuer: 'https://i.example', identity: x, sct: 0"), 7, "sct: 0 accepts certificates"},
+		"no log":                 {keyless("issuer: 'https://i.example', identity: x, unlogged: true"), 7, "unlogged: true accepts signatures"},
 		"certificate of anybody": {scopeOf("signature: {signers: [{name: c, certificate: {roots: r.pem, identityRegexp: '.+'}}]}"), 6, "matches anybody, such as"},
 		"identity twice":         {keyless("issuer: 'https://i.example', identity: x}}, {name: cd, keyless: {issuer: 'https://i.example', identity: x"), 7, `signers "ci" and "cd" are the same identity`},
 		"key that ended":         {scopeOf("signature: {signers: [{name: k, key: k.pub, notAfter: 2026-01-01}]}"), 6, "ended on 2026-01-01: it counts only for signatures with an earlier time"},

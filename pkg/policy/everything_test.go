@@ -79,7 +79,7 @@ scopes:
           predicateTypes: [https://slsa.dev/provenance/v1, https://slsa.dev/provenance/v0.2]
           signers:
             - name: builder
-              keyless: {trustedRoot: public, issuerRegexp: 'https://[a-z]+[.]example', identity: "https://ci.example/builder"}
+              keyless: {trustedRoot: public, issuerRegexp: 'https://[a-z]+[.]example', identity: "https://ci.example/builder", unlogged: true}
           threshold: 1
           conditions:
             - provenance.buildDefinition.buildType == 'x'
@@ -131,7 +131,7 @@ func everythingParsed(t *testing.T) *policy.Policy {
 		Extensions: map[string]string{"sourceRepositoryURI": "https://git.example/team/model", "runnerEnvironment": "github-hosted"}, SCTs: 1,
 	}}
 	builder := policy.Signer{Name: "builder", Keyless: &policy.Keyless{
-		TrustedRoot: "public", Issuer: policy.Match{Regexp: "https://[a-z]+[.]example"}, Identity: policy.Match{Exact: "https://ci.example/builder"}, SCTs: -1,
+		TrustedRoot: "public", Issuer: policy.Match{Regexp: "https://[a-z]+[.]example"}, Identity: policy.Match{Exact: "https://ci.example/builder"}, SCTs: -1, Unlogged: true,
 	}}
 	return &policy.Policy{
 		Name: "policy.yaml", Title: "site policy", Version: 1, Default: "reject",

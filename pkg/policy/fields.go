@@ -229,6 +229,7 @@ var keylessSection = Section{
 		{Name: "issuerRegexp", Type: TypeText, Pattern: patternFilled, Doc: "RE2 expression that matches the whole of the issuer."},
 		{Name: "extensions", Type: TypeTextMap, Values: extensionNames, Min: 1, Max: limits.PolicyNames, Default: "none", Doc: "Extensions that the certificate must have with exactly these values: `sourceRepositoryURI`, `buildConfigURI`, `runnerEnvironment` and so on."},
 		{Name: "sct", Type: TypeInteger, Min: 0, Max: limits.Witnesses, Default: "1 when the trusted root has a certificate transparency log, else 0", Doc: "How many signed certificate timestamps it must have."},
+		{Name: "unlogged", Type: TypeBoolean, Default: "`false`", Doc: "Whether signatures without an entry of a transparency log count, of an instance that has none. A timestamp must then say when they were made."},
 	}, identityFields("the subject alternative name: an e-mail address, or the URI of a workflow")...),
 }
 

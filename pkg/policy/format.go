@@ -206,6 +206,7 @@ func formatKeyless(k *Keyless) entries {
 	if k.SCTs >= 0 {
 		e.always("sct", k.SCTs)
 	}
+	e.put("unlogged", k.Unlogged)
 	return e
 }
 

@@ -126,6 +126,7 @@ func (d *document) keyless(m mapping, s *Signer) error {
 		func() error { return d.match(k, "identity", &s.Keyless.Identity) },
 		func() error { return d.extensions(k, s.Keyless) },
 		func() error { return d.readInteger(k, "sct", &s.Keyless.SCTs) },
+		func() error { return d.readBoolean(k, "unlogged", &s.Keyless.Unlogged) },
 	)
 	if err != nil {
 		return err
@@ -225,7 +226,7 @@ func (s Signer) sameAs(o Signer) bool {
 
 func (k Keyless) equal(o Keyless) bool {
 	return k.TrustedRoot == o.TrustedRoot && k.Issuer.Equal(o.Issuer) && k.Identity.Equal(o.Identity) &&
-		maps.Equal(k.Extensions, o.Extensions) && k.SCTs == o.SCTs
+		maps.Equal(k.Extensions, o.Extensions) && k.SCTs == o.SCTs && k.Unlogged == o.Unlogged
 }
 
 func (c Certificate) equal(o Certificate) bool {

@@ -184,6 +184,10 @@ type Keyless struct {
 	// default, means one when the trusted root has a certificate transparency
 	// log, and none otherwise.
 	SCTs int
+	// Unlogged takes signatures without an entry of a transparency log, of an
+	// instance that has none: then a timestamp alone says when they were made, and
+	// nobody else can see that they were.
+	Unlogged bool
 }
 
 // Inline reports whether Key is the key itself and not a path.

@@ -31,7 +31,11 @@ func (x *matcher) keyless(s *signedStatement, signer policy.Signer, w policy.Wit
 	authorities := x.root(signer.Keyless.TrustedRoot)
 	o, m := x.see(s, x.observers(w, signer), nil)
 	if m == nil {
-		m = o.enough(w, policy.Witness{TransparencyLogs: 1, Timestamps: 1})
+		least := policy.Witness{TransparencyLogs: 1, Timestamps: 1}
+		if signer.Keyless.Unlogged {
+			least.TransparencyLogs = 0
+		}
+		m = o.enough(w, least)
 	}
 	if m == nil {
 		m = x.fulcio(issuedKey{watchedKey{s, x.observers(w, signer)}, authorities, signer.Keyless.SCTs}, o.times)

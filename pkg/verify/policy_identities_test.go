@@ -16,6 +16,7 @@ import (
 func (w *world) keylessRows() []decisionRow {
 	const ci = `- signature: {signers: [$ci]}`
 	const noSCT = `- signature: {signers: [{name: ci, keyless: {sct: 0, issuer: 'https://issuer.example.com', identity: 'https://ci.example.com/build@refs/heads/main'}}]}`
+	const unlogged = `- signature: {signers: [{name: ci, keyless: {unlogged: true, issuer: 'https://issuer.example.com', identity: 'https://ci.example.com/build@refs/heads/main'}}]}`
 	good := virtual.Claim{Log: virtual.LogV1}
 	tiles := virtual.Claim{Log: virtual.LogV2, Timestamp: true}
 	// Of two witnesses, only the one that is not in the root is left.
@@ -38,6 +39,8 @@ func (w *world) keylessRows() []decisionRow {
 		{name: "keyless by Rekor v2", policy: ci, evidence: [][]byte{w.keyless(virtual.Identity{}, tiles)}, want: accepted},
 		{name: "keyless on P-384", policy: ci, evidence: [][]byte{w.keyless(virtual.Identity{Curve: elliptic.P384()}, tiles)}, want: accepted},
 		{name: "keyless long after the certificate", policy: ci, edit: later(1000 * time.Hour), evidence: [][]byte{w.keyless(virtual.Identity{}, good)}, want: accepted},
+		{name: "keyless of an instance without a log", policy: unlogged, evidence: [][]byte{w.keyless(virtual.Identity{}, virtual.Claim{Timestamp: true})}, want: accepted},
+		{name: "keyless without log and timestamp", policy: unlogged, evidence: [][]byte{w.keyless(virtual.Identity{}, virtual.Claim{})}, want: refused, says: []string{"nobody trusted says when it was signed"}},
 		{name: "keyless without a log entry", policy: ci, evidence: [][]byte{w.keyless(virtual.Identity{}, virtual.Claim{Timestamp: true})}, want: refused, says: []string{"signed keyless, but it has no entry of a transparency log"}},
 		{name: "keyless without a time", policy: ci, evidence: [][]byte{w.keyless(virtual.Identity{}, virtual.Claim{Log: virtual.LogV2})}, want: refused, says: []string{"nobody trusted says when it was signed"}},
 		{name: "keyless with a TSA that is not in the root", policy: ci, evidence: [][]byte{foreignTime.JSON(w.t)}, want: refused, says: []string{"its timestamp is of an authority that is not in the trusted root"}},

@@ -16,6 +16,7 @@ import (
 	"github.com/modseal/modseal/pkg/remote"
 	"github.com/modseal/modseal/pkg/remote/certsd"
 	"github.com/modseal/modseal/pkg/sign"
+	"github.com/modseal/modseal/pkg/sign/keyref"
 	"github.com/modseal/modseal/pkg/source"
 	"github.com/modseal/modseal/pkg/store"
 	"github.com/modseal/modseal/pkg/transfer"
@@ -62,7 +63,7 @@ Exit codes:
 `
 
 func exitCode(err error) int {
-	if as[*cliUsageError](err) {
+	if as[*cliUsageError](err) || errors.Is(err, keyref.ErrScheme) {
 		return exitUsage
 	}
 	if as[*interruptedError](err) {
