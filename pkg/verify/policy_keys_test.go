@@ -70,6 +70,9 @@ func (w *world) witnessRows() []decisionRow {
 	material.TlogEntries = append(material.TlogEntries, material.TlogEntries...)
 	stamps := material.TimestampVerificationData
 	stamps.Rfc3161Timestamps = append(stamps.Rfc3161Timestamps, stamps.Rfc3161Timestamps...)
+	mixed := w.keyBundle("release", virtual.Claim{Log: virtual.LogV1})
+	other := w.keyBundle("release", virtual.Claim{Log: virtual.LogV2, Entry: []byte(`{"_type":"other"}`)})
+	mixed.VerificationMaterial.TlogEntries = append(mixed.VerificationMaterial.TlogEntries, other.VerificationMaterial.TlogEntries...)
 	const log, logs = `- signature: {transparencyLogs: 1, signers: [$release]}`, `- signature: {transparencyLogs: 2, signers: [$release]}`
 	const time1, time2 = `- signature: {timestamps: 1, signers: [$release]}`, `- signature: {timestamps: 2, signers: [$release]}`
 	foreign := w.two.Key(w.t, keys()["release"].private, "", w.claim(virtual.Claim{Log: virtual.LogV1, Timestamp: true})).JSON(w.t)
@@ -83,6 +86,8 @@ func (w *world) witnessRows() []decisionRow {
 		{name: "a log that is not in the root", policy: log, evidence: [][]byte{foreign}, want: refused, says: []string{"of a transparency log that is not in the trusted root"}},
 		{name: "the entry of another artifact", policy: log, evidence: [][]byte{w.key("release", virtual.Claim{Log: virtual.LogV1, Entry: []byte(`{"_type":"other"}`)})}, want: refused, says: []string{"its log entry is not about this signature"}},
 		{name: "the entry of another artifact in Rekor v2", policy: log, evidence: [][]byte{w.key("release", virtual.Claim{Log: virtual.LogV2, Entry: []byte(`{"_type":"other"}`)})}, want: refused, says: []string{"its log entry is not about this signature"}},
+		{name: "the entry of another artifact beside the right one", policy: log, evidence: [][]byte{mixed.JSON(w.t)}, want: refused, says: []string{"its log entry is not about this signature"}},
+		{name: "the entry of another artifact where none is asked for", policy: `- signature: {signers: [$release]}`, evidence: [][]byte{mixed.JSON(w.t)}, want: accepted},
 		{name: "key with a timestamp", policy: time1, evidence: [][]byte{w.key("release", virtual.Claim{Timestamp: true})}, want: accepted},
 		{name: "key without a timestamp", policy: time1, evidence: [][]byte{w.key("release", virtual.Claim{Log: virtual.LogV1})}, want: refused, says: []string{"it has no timestamp"}},
 		{name: "one authority twice", policy: time2, evidence: [][]byte{twice.JSON(w.t)}, want: refused, says: []string{"only 1 of the 2 authorities"}},
