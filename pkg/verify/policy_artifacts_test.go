@@ -221,7 +221,15 @@ func (w *world) rulingRows() []decisionRow {
 	const release, backup = "- signature: {signers: [$release]}", "- signature: {signers: [$backup]}"
 	const warnBackup = "version: 1\ndefault: reject\nname: site\nscopes:\n- prefix: '*'\n  mode: warn\n  requirements:\n  - signature: {signers: [$backup]}"
 	signed := w.key("release", virtual.Claim{})
+	tarred := demo()
+	tarred.tars = 1
+	lists := func(signer, file string) []byte {
+		return w.key(signer, virtual.Claim{Payload: tarred.with("docs/"+file, "a").oms(w.t)})
+	}
+	const omsRelease, omsBackup = "- oms: {required: true, signers: [$release]}", "- oms: {required: true, signers: [$backup]}"
 	return []decisionRow{
+		{name: "both know the same files in the tars", policy: omsRelease, second: omsBackup, model: &tarred, evidence: [][]byte{lists("release", "a.md"), lists("backup", "a.md")}, want: accepted},
+		{name: "they know other files in the tars", policy: omsRelease, second: omsBackup, model: &tarred, evidence: [][]byte{lists("release", "a.md"), lists("backup", "b.md")}, want: refused, says: []string{"differs from the one that other rules trust"}},
 		{name: "site and project accept", policy: release, second: backup, evidence: [][]byte{signed, w.key("backup", virtual.Claim{})}, want: accepted},
 		{name: "the site refuses", policy: backup, second: release, evidence: [][]byte{signed}, want: refused, says: []string{"signature by backup"}},
 		{name: "the project refuses", policy: release, second: backup, evidence: [][]byte{signed}, want: refused, says: []string{"signature by backup"}},
