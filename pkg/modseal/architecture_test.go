@@ -36,7 +36,7 @@ var rows = []struct {
 	{1, []string{"pkg/partial", "pkg/digestcache"}},
 	{0, []string{
 		"artifacttypes", "pkg/modelfile", "pkg/ingest", "pkg/progress", "pkg/fileid",
-		"pkg/internal/limits", "pkg/internal/integrity", "pkg/internal/holes", "pkg/internal/yamlshape", "pkg/internal/clone", "pkg/internal/disk", "pkg/internal/statefile", "pkg/internal/pin",
+		"pkg/internal/limits", "pkg/internal/integrity", "pkg/internal/holes", "pkg/internal/yamlshape", "pkg/internal/clone", "pkg/internal/disk", "pkg/internal/statefile",
 		"pkg/internal/virtual",
 	}},
 }
@@ -92,7 +92,7 @@ var importRules = []rule{
 	},
 	{
 		imports: []string{"github.com/sigstore/cosign"},
-		allowed: []string{"pkg/sign", "pkg/trust", "hack", "pkg/internal/pin"},
+		allowed: []string{"pkg/sign", "pkg/trust", "hack"},
 		why:     "rule (c): cosign is imported by sign and trust only, for key references",
 	},
 	{

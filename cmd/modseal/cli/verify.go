@@ -133,7 +133,7 @@ func signedBy(c verify.Check) string {
 	case c.Issuer != "":
 		return who(c.Signer, c.Identity) + ", vouched for by " + c.Issuer
 	case c.Identity != "":
-		return who(c.Signer, c.Identity) + ", certificate with key " + render.Short(c.Fingerprint)
+		return who(c.Signer, c.Identity) + ", with a certificate"
 	}
 	return c.Signer + ", key " + render.Short(c.Fingerprint)
 }
