@@ -21,6 +21,7 @@ import (
 	"github.com/sigstore/sigstore-go/pkg/testing/ca"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/modseal/modseal/pkg/internal/limits"
 	"github.com/modseal/modseal/pkg/trust"
 )
 
@@ -134,11 +135,11 @@ func TestParseRootRefuses(t *testing.T) {
 		}, "129 times"},
 		"authority without chain": {func(r *prototrustroot.TrustedRoot) { r.CertificateAuthorities[0].CertChain = nil }, "0 certificates"},
 		"long chain": {func(r *prototrustroot.TrustedRoot) {
-			for range 8 {
+			for range limits.ChainCertificates {
 				c := r.GetCertificateAuthorities()[0].GetCertChain()
 				c.Certificates = append(c.Certificates, c.GetCertificates()[1])
 			}
-		}, "10 certificates"},
+		}, "18 certificates"},
 		"no certificate": {func(r *prototrustroot.TrustedRoot) {
 			r.CertificateAuthorities[0].CertChain.Certificates[0].RawBytes = []byte("x")
 		}, "invalid certificate"},
