@@ -161,7 +161,7 @@ func (a *artifact) claims(name string, resources func() ([]statement.Resource, e
 	}
 	claims := []claim{{artifacttypes.PredicateCosignSign, payload, sign.FormCosign}}
 	if !s.CanOMS() {
-		return claims, []string{fmt.Sprintf("no OMS signature: the specification knows no %s keys (use an elliptic curve key)", s.Public().Describe())}, nil
+		return claims, []string{"no OMS signature: " + whyNoOMS(s)}, nil
 	}
 	oms := claim{predicateType: artifacttypes.PredicateOMS, form: sign.FormOMS}
 	if _, ok := existing[oms.predicateType]; !ok {
@@ -178,6 +178,13 @@ func (a *artifact) claims(name string, resources func() ([]statement.Resource, e
 		}
 	}
 	return append(claims, oms), nil, nil
+}
+
+func whyNoOMS(s *signer) string {
+	if s.Identity().Method == sign.MethodKeyless {
+		return "a keyless one must be in a transparency log, and the signing configuration names none"
+	}
+	return fmt.Sprintf("the specification knows no %s keys (use an elliptic curve key)", s.Public().Describe())
 }
 
 func (a *artifact) attach(ctx context.Context, c claim, s *signer) (Signature, error) {
