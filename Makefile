@@ -52,6 +52,7 @@ demo: build ## Push, verify and pull a signed model on the embedded registry, th
 
 .PHONY: test
 test: test-packages ## Run the tests; scripts that need an absent tool or registry are skipped by name
+	cd hack/sigstore && $(GO) test ./...
 	cd e2e && $(GO) test -timeout 20m -parallel 4 ./...
 
 .PHONY: test-packages
@@ -121,7 +122,6 @@ check-generated: ## Fail when generated files or go.mod are stale
 peers: ## Install the tools that modseal is tested against into ./bin/peers
 	hack/peers.sh
 
-# Built as "go test" builds, so that the two share what they compile.
 .PHONY: sigstore
 sigstore: ## Build ./bin/sigstore, a private Sigstore on loopback (hack/sigstore)
 	cd hack/sigstore && $(GO) build -ldflags '-s -w' -o $(BIN)/sigstore . && $(GO) build -ldflags '-s -w' -o $(BIN)/sigstore-rekor-v1 ./rekorv1
