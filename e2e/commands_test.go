@@ -31,6 +31,7 @@ var commands = map[string]func(ts *testscript.TestScript, neg bool, args []strin
 	"sametree":   sametree,
 	"nofiles":    nofiles,
 	"filedigest": filedigest,
+	"expand":     expand,
 	// programs
 	"exits":     exits,
 	"maxrss":    maxrss,

@@ -28,6 +28,7 @@ func TestMain(m *testing.M) {
 		},
 		"measure":   measure,
 		"nonetwork": nonetwork,
+		"signin":    signIn,
 	})
 }
 

@@ -231,3 +231,15 @@ func sizeOf(s string) (int64, error) {
 	}
 	return n, nil
 }
+
+// expand FILE replaces the script's variables in a file; what is none stays.
+func expand(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, len(args) == 1, neg, "expand FILE")
+	text := os.Expand(ts.ReadFile(args[0]), func(name string) string {
+		if value := ts.Getenv(name); value != "" {
+			return value
+		}
+		return "$" + name
+	})
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(text), 0o644))
+}

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"syscall"
@@ -185,4 +186,37 @@ func nonetwork() {
 	}
 	fmt.Fprintln(os.Stderr, "nonetwork:", err)
 	os.Exit(127)
+}
+
+var approval = regexp.MustCompile(`http://127\.0\.0\.1:\S+/approve\?user_code=\S+`)
+
+// signIn is a program of its own: signin IDENTITY COMMAND ARG… runs the command
+// and, when it asks for it, approves its code at the private Sigstore's issuer as
+// that person: the browser on the other device.
+func signIn() {
+	cmd := exec.Command(os.Args[2], os.Args[3:]...)
+	cmd.Stdin, cmd.Stdout = os.Stdin, os.Stdout
+	stderr, err := cmd.StderrPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "signin:", err)
+		os.Exit(127)
+	}
+	lines := bufio.NewScanner(stderr)
+	for lines.Scan() {
+		fmt.Fprintln(os.Stderr, lines.Text())
+		if page := approval.FindString(lines.Text()); page != "" {
+			response, err := http.Get(page + "&identity=" + url.QueryEscape(os.Args[1]))
+			if err != nil {
+				fmt.Fprintln(os.Stderr, "signin:", err)
+				continue
+			}
+			response.Body.Close()
+			fmt.Fprintln(os.Stderr, "signin:", response.Status)
+		}
+	}
+	_ = cmd.Wait() // its exit code is ours
+	os.Exit(cmd.ProcessState.ExitCode())
 }
