@@ -61,7 +61,7 @@ test-packages: ## Run the tests of the packages alone
 
 .PHONY: test-pkcs11
 test-pkcs11: ## Run the tests of PKCS #11 tokens with SoftHSM (Debian: softhsm2, opensc); needs a C compiler
-	CGO_ENABLED=1 $(GO) test -count=1 -tags pkcs11key ./pkg/sign/keyref
+	CGO_ENABLED=1 $(GO) test -count=1 -tags pkcs11key ./pkg/sign/pkcs11
 
 .PHONY: race
 race: ## Run the tests with the race detector, but for packages that link what is behind key references

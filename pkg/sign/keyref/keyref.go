@@ -27,6 +27,7 @@ import (
 
 	"github.com/modseal/modseal/pkg/internal/limits"
 	"github.com/modseal/modseal/pkg/sign"
+	"github.com/modseal/modseal/pkg/sign/pkcs11"
 	"github.com/modseal/modseal/pkg/trust"
 )
 
@@ -74,7 +75,7 @@ func (s *Store) place(reference string) (place, error) {
 	case "k8s":
 		return kubernetes{}, nil
 	case "pkcs11":
-		return token{s.o}, nil
+		return token{pkcs11.Tokens{Getenv: s.o.Getenv}}, nil
 	case "http", "https":
 		return nil, fmt.Errorf("%w: a key that a web server sends is nobody's secret and whatever it says today; fetch it once, look at it, and name the file", ErrScheme)
 	case "gitlab":
@@ -114,6 +115,21 @@ func (s *Store) PublicKey(ctx context.Context, reference string) (trust.Key, err
 		return trust.Key{}, failed(ctx, p, reference, err)
 	}
 	return k, nil
+}
+
+// token has keys that PKCS #11 reaches.
+type token struct{ pkcs11.Tokens }
+
+func (t token) signer(ctx context.Context, reference string, password func() ([]byte, error)) (*sign.Signer, error) {
+	return t.Signer(ctx, reference, password)
+}
+
+func (t token) publicKey(ctx context.Context, reference string) (trust.Key, error) {
+	return t.PublicKey(ctx, reference)
+}
+
+func (token) next() string {
+	return "pkcs11-tool --module LIBRARY -L and -O list tokens and the objects on them"
 }
 
 func failed(ctx context.Context, p place, reference string, err error) error {

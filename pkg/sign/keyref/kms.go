@@ -15,6 +15,7 @@ import (
 	"github.com/sigstore/sigstore/pkg/signature/options"
 
 	"github.com/modseal/modseal/pkg/sign"
+	"github.com/modseal/modseal/pkg/sign/internal/patience"
 	"github.com/modseal/modseal/pkg/trust"
 )
 
@@ -65,11 +66,11 @@ func (s service) open(ctx context.Context, reference string) (signature.SignerVe
 }
 
 func get(ctx context.Context, reference string, hash crypto.Hash) (signature.SignerVerifier, trust.Key, error) {
-	key, err := within(ctx, func() (signature.SignerVerifier, error) { return kms.Get(ctx, reference, hash) })
+	key, err := patience.Within(ctx, func() (signature.SignerVerifier, error) { return kms.Get(ctx, reference, hash) })
 	if err != nil {
 		return nil, trust.Key{}, err
 	}
-	public, err := within(ctx, func() (crypto.PublicKey, error) { return key.PublicKey(options.WithContext(ctx)) })
+	public, err := patience.Within(ctx, func() (crypto.PublicKey, error) { return key.PublicKey(options.WithContext(ctx)) })
 	if err != nil {
 		return nil, trust.Key{}, fmt.Errorf("public key: %w", err)
 	}
@@ -83,7 +84,7 @@ func (s service) signer(ctx context.Context, reference string, _ func() ([]byte,
 		return nil, err
 	}
 	return sign.FromSigner(reference, public.Public, func(ctx context.Context, message []byte) ([]byte, error) {
-		sig, err := within(ctx, func() ([]byte, error) {
+		sig, err := patience.Within(ctx, func() ([]byte, error) {
 			return key.SignMessage(bytes.NewReader(message), options.WithContext(ctx))
 		})
 		if err != nil {
@@ -96,25 +97,4 @@ func (s service) signer(ctx context.Context, reference string, _ func() ([]byte,
 func (s service) publicKey(ctx context.Context, reference string) (trust.Key, error) {
 	_, public, err := s.open(ctx, reference)
 	return public, err
-}
-
-// within returns when do does or when ctx is done: not all clients take a context.
-// What they began ends with their own timeouts.
-func within[T any](ctx context.Context, do func() (T, error)) (T, error) {
-	type result struct {
-		value T
-		err   error
-	}
-	done := make(chan result, 1)
-	go func() {
-		value, err := do()
-		done <- result{value, err}
-	}()
-	select {
-	case r := <-done:
-		return r.value, r.err
-	case <-ctx.Done():
-		var zero T
-		return zero, context.Cause(ctx)
-	}
 }

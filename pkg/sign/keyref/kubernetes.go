@@ -10,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/modseal/modseal/pkg/sign"
+	"github.com/modseal/modseal/pkg/sign/internal/patience"
 	"github.com/modseal/modseal/pkg/trust"
 )
 
@@ -22,7 +23,7 @@ func (kubernetes) secret(ctx context.Context, reference string) (*corev1.Secret,
 	if !strings.HasPrefix(reference, cosign.KeyReference) || len(parts) != 2 || parts[0] == "" || parts[1] == "" {
 		return nil, errors.New("it is not k8s://NAMESPACE/SECRET")
 	}
-	return within(ctx, func() (*corev1.Secret, error) { return cosign.GetKeyPairSecret(ctx, reference) })
+	return patience.Within(ctx, func() (*corev1.Secret, error) { return cosign.GetKeyPairSecret(ctx, reference) })
 }
 
 func (k kubernetes) signer(ctx context.Context, reference string, password func() ([]byte, error)) (*sign.Signer, error) {

@@ -1,6 +1,6 @@
 //go:build !pkcs11key || !cgo
 
-package keyref
+package pkcs11
 
 import (
 	"context"

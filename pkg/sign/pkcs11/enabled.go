@@ -1,6 +1,6 @@
 //go:build pkcs11key && cgo
 
-package keyref
+package pkcs11
 
 import (
 	"context"
@@ -16,6 +16,7 @@ import (
 	"github.com/sigstore/cosign/v2/pkg/cosign/pkcs11key"
 
 	"github.com/modseal/modseal/pkg/sign"
+	"github.com/modseal/modseal/pkg/sign/internal/patience"
 	"github.com/modseal/modseal/pkg/trust"
 )
 
@@ -29,7 +30,7 @@ var oneAtATime sync.Mutex
 // openToken finds the key pair with crypto11. cosign's own package signs with
 // SHA-256 whatever the curve.
 func openToken(ctx context.Context, reference string, c *pkcs11key.Pkcs11UriConfig, pin string) (*sign.Signer, error) {
-	key, err := within(ctx, func() (crypto.PublicKey, error) {
+	key, err := patience.Within(ctx, func() (crypto.PublicKey, error) {
 		return usePair(c, pin, func(pair crypto11.Signer) (crypto.PublicKey, error) { return pair.Public(), nil })
 	})
 	if err != nil {
@@ -46,7 +47,7 @@ func openToken(ctx context.Context, reference string, c *pkcs11key.Pkcs11UriConf
 	return sign.FromSigner(reference, key, func(ctx context.Context, message []byte) ([]byte, error) {
 		h := hash.New()
 		h.Write(message)
-		return within(ctx, func() ([]byte, error) {
+		return patience.Within(ctx, func() ([]byte, error) {
 			return usePair(c, pin, func(pair crypto11.Signer) ([]byte, error) { return pair.Sign(rand.Reader, h.Sum(nil), hash) })
 		})
 	})
@@ -117,7 +118,7 @@ func useToken[T any](c *pkcs11key.Pkcs11UriConfig, pin string, do func(*crypto11
 // tokenPublicKey returns the public half: of the key pair, or where that is hidden
 // without a PIN, of the certificate beside it.
 func tokenPublicKey(ctx context.Context, reference string, c *pkcs11key.Pkcs11UriConfig, pin string) (trust.Key, error) {
-	public, err := within(ctx, func() (crypto.PublicKey, error) {
+	public, err := patience.Within(ctx, func() (crypto.PublicKey, error) {
 		public, err := usePair(c, pin, func(pair crypto11.Signer) (crypto.PublicKey, error) { return pair.Public(), nil })
 		if err == nil || pin != "" {
 			return public, err

@@ -1,4 +1,9 @@
-package keyref
+// Package pkcs11 signs with keys on tokens and in HSMs that a PKCS #11 library
+// reaches. It needs cgo and the build tag pkcs11key; without them every use says
+// so.
+//
+// Reference: RFC 7512 for the URIs; pin-source is not read.
+package pkcs11
 
 import (
 	"context"
@@ -18,17 +23,21 @@ const (
 	variablePIN    = "COSIGN_PKCS11_PIN"
 )
 
-// token has keys that PKCS #11 reaches (RFC 7512).
-type token struct{ o Options }
+// Tokens finds keys by their URIs.
+type Tokens struct {
+	// Getenv returns a variable of the environment, for the library and the PIN
+	// (COSIGN_PKCS11_MODULE_PATH, COSIGN_PKCS11_PIN).
+	Getenv func(name string) (string, bool)
+}
 
 // config reads the URI, and takes the module from the environment when it names
 // none.
-func (t token) config(reference string) (*pkcs11key.Pkcs11UriConfig, error) {
+func (t Tokens) config(reference string) (*pkcs11key.Pkcs11UriConfig, error) {
 	if strings.Contains(reference, "pin-source=") {
 		return nil, errors.New("pin-source is not read; give the PIN in COSIGN_PKCS11_PIN or when it is asked for")
 	}
 	if !strings.Contains(reference, "module-path=") {
-		module, ok := t.o.Getenv(variableModule)
+		module, ok := t.Getenv(variableModule)
 		if !ok || module == "" {
 			return nil, fmt.Errorf("neither the URI (module-path) nor %s names the library of the token", variableModule)
 		}
@@ -50,11 +59,11 @@ func (t token) config(reference string) (*pkcs11key.Pkcs11UriConfig, error) {
 }
 
 // pin returns the PIN: of the URI, of the environment, or what ask says.
-func (t token) pin(c *pkcs11key.Pkcs11UriConfig, ask func() ([]byte, error)) (string, error) {
+func (t Tokens) pin(c *pkcs11key.Pkcs11UriConfig, ask func() ([]byte, error)) (string, error) {
 	if c.Pin != "" {
 		return c.Pin, nil
 	}
-	if pin, ok := t.o.Getenv(variablePIN); ok && pin != "" {
+	if pin, ok := t.Getenv(variablePIN); ok && pin != "" {
 		return pin, nil
 	}
 	if ask == nil {
@@ -70,7 +79,9 @@ func (t token) pin(c *pkcs11key.Pkcs11UriConfig, ask func() ([]byte, error)) (st
 	return string(pin), nil
 }
 
-func (t token) signer(ctx context.Context, reference string, password func() ([]byte, error)) (*sign.Signer, error) {
+// Signer returns the private key that the URI reference names. password is asked
+// for a PIN that neither the URI nor the environment has.
+func (t Tokens) Signer(ctx context.Context, reference string, password func() ([]byte, error)) (*sign.Signer, error) {
 	c, err := t.config(reference)
 	if err != nil {
 		return nil, err
@@ -85,7 +96,8 @@ func (t token) signer(ctx context.Context, reference string, password func() ([]
 	return openToken(ctx, reference, c, pin)
 }
 
-func (t token) publicKey(ctx context.Context, reference string) (trust.Key, error) {
+// PublicKey returns the public half of it.
+func (t Tokens) PublicKey(ctx context.Context, reference string) (trust.Key, error) {
 	c, err := t.config(reference)
 	if err != nil {
 		return trust.Key{}, err
@@ -95,8 +107,4 @@ func (t token) publicKey(ctx context.Context, reference string) (trust.Key, erro
 	}
 	pin, _ := t.pin(c, nil) // some tokens show public keys without
 	return tokenPublicKey(ctx, reference, c, pin)
-}
-
-func (token) next() string {
-	return "pkcs11-tool --module LIBRARY -L and -O list tokens and the objects on them"
 }
