@@ -52,7 +52,6 @@ demo: build ## Push, verify and pull a signed model on the embedded registry, th
 
 .PHONY: test
 test: test-packages ## Run the tests; scripts that need an absent tool or registry are skipped by name
-	cd hack/sigstore && $(GO) test ./...
 	cd e2e && $(GO) test -timeout 20m -parallel 4 ./...
 
 .PHONY: test-packages
@@ -121,6 +120,10 @@ check-generated: ## Fail when generated files or go.mod are stale
 .PHONY: peers
 peers: ## Install the tools that modseal is tested against into ./bin/peers
 	hack/peers.sh
+
+.PHONY: test-sigstore
+test-sigstore: ## Run the tests of the private Sigstore; what it is made of takes minutes to compile
+	cd hack/sigstore && $(GO) test ./...
 
 .PHONY: sigstore
 sigstore: ## Build ./bin/sigstore, a private Sigstore on loopback (hack/sigstore)

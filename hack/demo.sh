@@ -92,7 +92,9 @@ cd "$work"
 
 title "A registry on this machine"
 show modseal serve registry --listen 127.0.0.1:0
-modseal serve registry --listen 127.0.0.1:0 2>serve.log &
+# Made here, since the server may begin later than somebody looks.
+: >serve.log
+modseal serve registry --listen 127.0.0.1:0 2>>serve.log &
 server=$!
 for _ in $(seq 100); do
 	address=$(sed -n 's/.*listening on \(127\.0\.0\.1:[0-9]*\).*/\1/p' serve.log)

@@ -108,6 +108,9 @@ func (k *keyless) readToken(ctx context.Context) (string, error) {
 		if ctx.Err() != nil {
 			return "", context.Cause(ctx)
 		}
+		if errors.Is(err, ErrToken) {
+			return "", err
+		}
 		return "", fmt.Errorf("%w: %w", ErrToken, err)
 	}
 	claims, err := ReadClaims(token)
