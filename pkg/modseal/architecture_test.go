@@ -36,7 +36,7 @@ var rows = []struct {
 	{1, []string{"pkg/partial", "pkg/digestcache"}},
 	{0, []string{
 		"artifacttypes", "pkg/modelfile", "pkg/ingest", "pkg/progress", "pkg/fileid",
-		"pkg/internal/limits", "pkg/internal/integrity", "pkg/internal/holes", "pkg/internal/yamlshape", "pkg/internal/clone", "pkg/internal/disk", "pkg/internal/statefile",
+		"pkg/internal/limits", "pkg/internal/integrity", "pkg/internal/holes", "pkg/internal/yamlshape", "pkg/internal/clone", "pkg/internal/disk", "pkg/internal/statefile", "pkg/internal/redact",
 		"pkg/internal/virtual",
 	}},
 }

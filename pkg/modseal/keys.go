@@ -29,9 +29,9 @@ func (c *Client) publicKey(ctx context.Context, name, key, policyFile string, of
 	case !sign.IsReference(key):
 		return readKey(name, besidePolicy(key, policyFile))
 	case c.o.Keys == nil:
-		return trust.Key{}, fmt.Errorf("%s: %w", key, ErrNoKeyStore)
+		return trust.Key{}, fmt.Errorf("%s: %w", sign.Redact(key), ErrNoKeyStore)
 	case offline && !local(key):
-		return trust.Key{}, undecided(fmt.Sprintf("signer %q: %s asks a service, and --offline asks nobody", name, key),
+		return trust.Key{}, undecided(fmt.Sprintf("signer %q: %s asks a service, and --offline asks nobody", name, sign.Redact(key)),
 			"store its public key in a file while there is a network (modseal trust export carries it), and name that")
 	}
 	k, err := c.o.Keys.PublicKey(ctx, key)

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/modseal/modseal/pkg/internal/redact"
 )
 
 // Version is the version of the document that this package reads.
@@ -207,12 +209,14 @@ type Rules struct {
 
 // FromKeys returns the rules of --key on the command line: a signature by any of
 // the keys, and an OMS statement by one of them must match when there is one.
-// Each name is at the same time the path of the key and the name of its signer.
+// Each name is at the same time the path of the key and the name of its signer; the
+// secrets of a key reference are not in the latter.
 func FromKeys(names []string) Rules {
 	var signers []Signer
 	var flags []string
-	for _, n := range names {
-		s := Signer{Name: n, Key: n}
+	for _, key := range names {
+		n := redact.Reference(key)
+		s := Signer{Name: n, Key: key}
 		if !slices.ContainsFunc(signers, func(o Signer) bool { return o.Name == n }) {
 			signers = append(signers, s)
 			flags = append(flags, "--key "+n)

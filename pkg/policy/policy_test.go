@@ -1,6 +1,7 @@
 package policy_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -47,6 +48,15 @@ func parse(t *testing.T, text string) *policy.Policy {
 		t.Fatal(err)
 	}
 	return p
+}
+
+func TestFromKeysShowsNoPIN(t *testing.T) {
+	t.Parallel()
+	const key = "pkcs11:token=t;object=o?pin-value=1234"
+	r := policy.FromKeys([]string{key})
+	if s := r.Signers()[0]; s.Key != key || strings.Contains(s.Name+r.Name, "1234") {
+		t.Errorf("%q, %+v", r.Name, s)
+	}
 }
 
 func TestFromKeys(t *testing.T) {

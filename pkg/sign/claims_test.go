@@ -1,6 +1,10 @@
 package sign_test
 
 import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"errors"
 	"slices"
 	"strings"
@@ -62,7 +66,7 @@ func FuzzReadClaims(f *testing.F) {
 func TestReferences(t *testing.T) {
 	t.Parallel()
 	for text, is := range map[string]bool{
-		"awskms:///alias/x": true, "k8s://ns/name": true, "pkcs11:token=t;object=o": true, "https://x/k": true, "own+kms://x": true,
+		"awskms:///alias/x": true, "k8s://ns/name": true, "pkcs11:token=t;object=o": true, "PKCS11:token=t": true, "https://x/k": true, "own+kms://x": true,
 		"release.key": false, "./a://b": false, "C:\\keys\\release.key": false, "/keys/k": false, "": false, "pkcs11": false,
 	} {
 		if sign.IsReference(text) != is {
@@ -80,6 +84,29 @@ func TestReferences(t *testing.T) {
 	}
 	err := sign.NewReferenceError("pkcs11:token=t?pin-value=1234", "do this", sign.ErrKey)
 	if !errors.Is(err, sign.ErrKey) || strings.Contains(err.Error(), "1234") || !strings.Contains(err.Error(), "do this") {
+		t.Error(err)
+	}
+}
+
+func TestSignersShowNoPIN(t *testing.T) {
+	t.Parallel()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := sign.FromSigner("pkcs11:token=t;object=o?pin-value=1234&module-path=/m", key.Public(), func(context.Context, []byte) ([]byte, error) {
+		return nil, errors.New("locked")
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if name := s.Identity().String(); strings.Contains(name, "1234") || !strings.Contains(name, "object=o") {
+		t.Errorf("signs as %s", name)
+	}
+	if _, err := s.Sign(t.Context(), statementText, sign.FormCosign); err == nil || strings.Contains(err.Error(), "1234") {
+		t.Error(err)
+	}
+	if _, err := sign.FromSigner("pkcs11:token=t?pin-value=1234", "no key", nil); !errors.Is(err, sign.ErrKey) || strings.Contains(err.Error(), "1234") {
 		t.Error(err)
 	}
 }

@@ -3,11 +3,14 @@ package sign
 import (
 	"fmt"
 	"regexp"
-	"strings"
+
+	"github.com/modseal/modseal/pkg/internal/redact"
 )
 
 // schemes are those of RFC 3986 with an authority; pkcs11 has none (RFC 7512).
-var schemes = regexp.MustCompile(`^(?:[A-Za-z][A-Za-z0-9+.-]*://|pkcs11:)`)
+// With capital letters it is one, too: as the name of a file that is not there, it
+// would be shown with its PIN.
+var schemes = regexp.MustCompile(`^(?:[A-Za-z][A-Za-z0-9+.-]*://|(?i:pkcs11):)`)
 
 // IsReference reports whether s names a key that is in no file, such as
 // awskms://… or pkcs11:… . A reference that no store knows is one, too, so that
@@ -16,12 +19,12 @@ func IsReference(s string) bool { return schemes.MatchString(s) }
 
 // ReferenceError says that the key that a reference names cannot be used.
 type ReferenceError struct {
-	Reference string // without a PIN
+	Reference string // without secrets
 	Next      string // what to do
 	Err       error
 }
 
-// NewReferenceError returns the error about reference, whose PIN is taken out.
+// NewReferenceError returns the error about reference, without its secrets.
 func NewReferenceError(reference, next string, err error) *ReferenceError {
 	return &ReferenceError{Reference: Redact(reference), Next: next, Err: err}
 }
@@ -37,12 +40,6 @@ func (e *ReferenceError) Error() string {
 // Unwrap returns the cause.
 func (e *ReferenceError) Unwrap() error { return e.Err }
 
-var pinValue = regexp.MustCompile(`(pin-value=)[^&;]*`)
-
-// Redact takes the PIN out of a reference, for messages.
-func Redact(reference string) string {
-	if !strings.HasPrefix(reference, "pkcs11:") {
-		return reference
-	}
-	return pinValue.ReplaceAllString(reference, "${1}…")
-}
+// Redact takes the PIN, and a login before a host, out of a reference, for messages
+// and for names that others see.
+func Redact(reference string) string { return redact.Reference(reference) }

@@ -23,9 +23,10 @@ type key struct {
 // the signature on message: for EC keys in ASN.1 over the hash of their curve, for
 // Ed25519 over the message itself, for RSA PKCS #1 v1.5 over SHA-256, as
 // [trust.Key.Hash] says. Each signature is verified with public, so that a service
-// that signs otherwise is found out here and not by those who verify.
+// that signs otherwise is found out here and not by those who verify. name is what
+// messages and results call it; of a key reference the secrets are taken out.
 func FromSigner(name string, public crypto.PublicKey, do func(ctx context.Context, message []byte) ([]byte, error)) (*Signer, error) {
-	k, err := trust.NewKey(name, public)
+	k, err := trust.NewKey(Redact(name), public)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrKey, err)
 	}

@@ -7,6 +7,8 @@ import (
 	"os"
 
 	"golang.org/x/term"
+
+	"github.com/modseal/modseal/pkg/sign"
 )
 
 var errNoTerminal = errors.New("there is no terminal to ask at")
@@ -18,7 +20,7 @@ func (a *app) keyPassword(file string) func() ([]byte, error) {
 		if v, ok := a.env.password(); ok {
 			return []byte(v), nil
 		}
-		return a.ask("password of " + file + ": ")
+		return a.ask("password of " + sign.Redact(file) + ": ")
 	}
 }
 

@@ -74,7 +74,7 @@ func get(ctx context.Context, reference string, hash crypto.Hash) (signature.Sig
 	if err != nil {
 		return nil, trust.Key{}, fmt.Errorf("public key: %w", err)
 	}
-	k, err := trust.NewKey(reference, public)
+	k, err := trust.NewKey(sign.Redact(reference), public)
 	return key, k, err
 }
 

@@ -36,7 +36,7 @@ func openToken(ctx context.Context, reference string, c *pkcs11key.Pkcs11UriConf
 	if err != nil {
 		return nil, err
 	}
-	public, err := trust.NewKey(reference, key)
+	public, err := trust.NewKey(sign.Redact(reference), key)
 	if err != nil {
 		return nil, err
 	}
@@ -135,5 +135,5 @@ func tokenPublicKey(ctx context.Context, reference string, c *pkcs11key.Pkcs11Ur
 	if err != nil {
 		return trust.Key{}, err
 	}
-	return trust.NewKey(reference, public)
+	return trust.NewKey(sign.Redact(reference), public)
 }
