@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net/http"
 
 	"oras.land/oras-go/v2/errdef"
 
@@ -32,7 +31,7 @@ const (
 	ClassRefused                   // verification or policy says no
 	ClassUndecided                 // nothing says whom to trust
 	ClassNotFound                  // no such repository, tag, digest or file
-	ClassUnauthorized              // the registry wants other credentials
+	ClassUnauthorized              // the registry, or a service that signs, wants other credentials
 	ClassTransport                 // the network or the registry failed; try again
 	ClassIntegrity                 // bytes are not what their digest says
 	ClassDrift                     // the destination tag holds something else
@@ -102,7 +101,7 @@ func isUndecided(err error) bool {
 func isUnauthorized(err error) bool {
 	var service *sign.ServiceError
 	if errors.As(err, &service) {
-		return service.Status == http.StatusUnauthorized || service.Status == http.StatusForbidden
+		return service.Unauthorized()
 	}
 	return remote.IsUnauthorized(err) || errors.Is(err, sign.ErrToken)
 }

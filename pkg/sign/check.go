@@ -1,6 +1,7 @@
 package sign
 
 import (
+	"crypto/x509"
 	"fmt"
 	"time"
 
@@ -28,6 +29,24 @@ func (s *services) check(b *protobundle.Bundle, c credential, who Identity) erro
 	}
 	if err != nil {
 		return &SelfCheckError{err}
+	}
+	return nil
+}
+
+// checkCertificate verifies the certificate of a keyless signer with the trusted
+// root, at the time when it was issued: a root of another instance is found out
+// before anything is signed.
+func (s *services) checkCertificate(leaf *x509.Certificate) error {
+	if s.o.Root == nil {
+		return nil
+	}
+	material := s.o.Root.Material()
+	chains, err := verify.VerifyLeafCertificate(leaf.NotBefore, leaf, material)
+	if err == nil && len(material.CTLogs()) > 0 {
+		err = verify.VerifySignedCertificateTimestamp(chains, 1, material)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", serviceAuthority, err)
 	}
 	return nil
 }

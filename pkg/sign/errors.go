@@ -52,6 +52,18 @@ func (e *ServiceError) Error() string {
 // Unwrap returns the cause.
 func (e *ServiceError) Unwrap() error { return e.Err }
 
+// Unauthorized reports whether the service refused who asks, and not what was
+// asked. Fulcio says so with 400 where the token is not one for it (v1.8.8).
+func (e *ServiceError) Unauthorized() bool {
+	switch e.Status {
+	case http.StatusUnauthorized, http.StatusForbidden:
+		return true
+	case http.StatusBadRequest:
+		return e.Service == serviceAuthority
+	}
+	return false
+}
+
 // SelfCheckError says that a bundle was made, and does not verify with the trusted
 // root: what a service answered is wrong, or the root is of other services than the
 // signing configuration. The bundle is not handed out.

@@ -42,11 +42,12 @@ type keyless struct {
 
 // NewKeyless returns a Signer whose keys live as long as a certificate, which the
 // certificate authority of o.Config issues for whom the token names. The first is
-// got at once, so that what cannot be signed is not made and uploaded before. One
-// certificate signs many statements; when it ends, it is renewed for the same
-// identity.
+// got at once, and verified with o.Root, so that what cannot be signed is not made
+// and uploaded before. One certificate signs many statements; when it ends, it is
+// renewed for the same identity.
 //
-// Errors wrap [ErrConfig], [ErrToken], or are a [ServiceError].
+// Errors wrap [ErrConfig], [ErrToken], or are a [ServiceError] or a
+// [SelfCheckError].
 func NewKeyless(ctx context.Context, o KeylessOptions) (*Signer, error) {
 	chosen, err := choose(o.ServiceOptions, sign.RekorAPIVersions)
 	if err != nil {
@@ -109,7 +110,7 @@ func (k *keyless) readToken(ctx context.Context) (string, error) {
 			return "", context.Cause(ctx)
 		}
 		if errors.Is(err, ErrToken) {
-			return "", err
+			return "", err // it says so already
 		}
 		return "", fmt.Errorf("%w: %w", ErrToken, err)
 	}
@@ -150,6 +151,9 @@ func (k *keyless) accept(pair *sign.EphemeralKeypair, der []byte, asked time.Tim
 	who := Identity{Method: MethodKeyless, Certificate: leaf, Subject: summary.SubjectAlternativeName, Issuer: summary.Issuer}
 	if k.current.key != nil && (who.Subject != k.who.Subject || who.Issuer != k.who.Issuer) {
 		return credential{}, fmt.Errorf("%w: the new one is of %s, and signing began as %s; sign again from the start", ErrToken, who, k.who)
+	}
+	if err := k.services.checkCertificate(leaf); err != nil {
+		return credential{}, &SelfCheckError{err}
 	}
 	signer := func(ctx context.Context, message []byte) ([]byte, error) {
 		sig, _, err := pair.SignData(ctx, message)

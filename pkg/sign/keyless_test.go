@@ -3,6 +3,7 @@ package sign_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"sync"
@@ -198,12 +199,16 @@ func TestKeylessRefuses(t *testing.T) {
 		"readable token":    {plain, good, sign.ErrConfig, "https only"},
 		"nobody":            {i.options(t, true, 2), nil, sign.ErrToken, "nobody"},
 		"token fails":       {i.options(t, true, 2), func(context.Context) (string, error) { return "", failed }, failed, "no identity here"},
+		"token fails so":    {i.options(t, true, 2), func(context.Context) (string, error) { return "", fmt.Errorf("%w: none", sign.ErrToken) }, sign.ErrToken, "none"},
 		"no token":          {i.options(t, true, 2), func(context.Context) (string, error) { return "hello", nil }, sign.ErrToken, "three parts"},
 		"expired":           {i.options(t, true, 2), answer(map[string]any{"iss": "i", "sub": "s", "exp": 1}), sign.ErrToken, "expired at 1970-01-01T00:00:01Z"},
 		"not valid yet":     {i.options(t, true, 2), answer(map[string]any{"iss": "i", "sub": "s", "nbf": 9999999999}), sign.ErrToken, "clock"},
 		"address not shown": {i.options(t, true, 2), answer(map[string]any{"iss": "i", "email": "a@b.c", "email_verified": false}), nil, "not verified by identity provider"},
 	} {
 		_, err := sign.NewKeyless(t.Context(), sign.KeylessOptions{ServiceOptions: row.o, Token: row.token})
+		if err != nil && strings.Count(err.Error(), sign.ErrToken.Error()) > 1 {
+			t.Errorf("%s: says it twice: %v", name, err)
+		}
 		if err == nil || row.is != nil && !errors.Is(err, row.is) || !strings.Contains(err.Error(), row.says) {
 			t.Errorf("%s: %v", name, err)
 		}

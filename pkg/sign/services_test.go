@@ -188,6 +188,7 @@ func TestServiceErrors(t *testing.T) {
 		{"log refuses", pathLogV2, status(400, `{"code":3,"message":"invalid signature"}`), false, 400, 1, `"invalid signature"`},
 		{"log 1 refuses", pathLogV1, status(400, `{"code":400,"message":"not canonical"}`), false, 400, 1, `"not canonical"`},
 		{"authority refuses", pathCert, status(401, `{"code":16,"message":"There was an error processing the identity token"}`), false, 401, 1, "refuses the identity token"},
+		{"authority refuses as Fulcio does", pathCert, status(400, `{"code":3,"message":"There was an error processing the identity token"}`), false, 400, 1, "refuses the identity token"},
 		{"no such path", pathStamp, status(404, ""), false, 404, 1, "URL in the signing configuration"},
 		{"too large an answer", pathLogV2, status(201, strings.Repeat("x", limits.ServiceBytes+1)), false, 201, 1, "more than"},
 		{"no JSON", pathLogV2, status(201, "<html>"), false, 0, 1, "not understood"},
@@ -215,6 +216,9 @@ func TestServiceErrors(t *testing.T) {
 			var failed *sign.ServiceError
 			if !errors.As(err, &failed) {
 				t.Fatal(err)
+			}
+			if failed.Unauthorized() != (row.path == pathCert && (row.status == 401 || row.status == 400)) {
+				t.Errorf("unauthorised: %t", failed.Unauthorized())
 			}
 			if failed.Temporary != row.temporary || failed.Status != row.status || !strings.HasPrefix(failed.URL, i.services.URL) {
 				t.Errorf("%+v", failed)
@@ -311,7 +315,8 @@ func TestSelfCheck(t *testing.T) {
 		if _, err := s.Sign(t.Context(), statementText, sign.FormCosign); !errors.As(err, &wrong) {
 			t.Errorf("%s, key: %v", name, err)
 		}
-		if err := signKeyless(t, i, o); !errors.As(err, &wrong) {
+		// Before anything is signed, and so before anything is uploaded.
+		if _, err := sign.NewKeyless(t.Context(), sign.KeylessOptions{ServiceOptions: o, Token: i.token(t, "")}); !errors.As(err, &wrong) {
 			t.Errorf("%s, keyless: %v", name, err)
 		}
 		o.Root = nil
