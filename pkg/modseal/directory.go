@@ -90,20 +90,21 @@ type DigestedResource struct {
 //
 // Reference: OpenSSF Model Signing specification 1.0.
 func (c *Client) SignDirectory(ctx context.Context, dir, signature string, o SignOptions, d DirectoryOptions) (*SignDirectoryResult, error) {
-	signer, err := c.signer(ctx, &o)
-	if err != nil {
-		return nil, err
-	}
-	if !signer.CanOMS() {
-		return nil, fmt.Errorf("%w: %s is an %s key; the OMS specification knows elliptic curve keys only (modseal keygen makes one)", ErrUsage, o.Key, signer.Public().Describe())
-	}
 	if signature == "" {
+		var err error
 		if signature, err = DefaultSignature(dir); err != nil {
 			return nil, err
 		}
 	}
 	if err := mayReplace(signature); err != nil {
 		return nil, err
+	}
+	signer, err := c.signer(ctx, &o)
+	if err != nil {
+		return nil, err
+	}
+	if !signer.CanOMS() {
+		return nil, fmt.Errorf("%w: no OMS signature: %s", ErrUsage, whyNoOMS(signer))
 	}
 	oms, result, err := c.directoryOMS(ctx, dir, signature, d)
 	if err != nil {

@@ -73,16 +73,17 @@ func (c *Client) Push(ctx context.Context, dir, target string, o PackOptions) (*
 	if err := needTag(t); err != nil {
 		return nil, err
 	}
-	// Whatever can be found wrong is found before the first byte moves.
+	// Whatever can be found wrong is found before the first byte moves, and before
+	// anybody is asked for a password or a token.
+	tree, overrides, err := o.read(ctx, dir)
+	if err != nil {
+		return nil, err
+	}
 	var with *signer
 	if o.Signer != nil {
 		if with, err = c.signer(ctx, o.Signer); err != nil {
 			return nil, err
 		}
-	}
-	tree, overrides, err := o.read(ctx, dir)
-	if err != nil {
-		return nil, err
 	}
 	l, err := c.open(t, true)
 	if err != nil {

@@ -49,11 +49,12 @@ func (c *Client) Sign(ctx context.Context, target string, o SignOptions) (*SignR
 	if err != nil {
 		return nil, err
 	}
-	signer, err := c.signer(ctx, &o)
+	a, err := l.resolve(ctx)
 	if err != nil {
 		return nil, err
 	}
-	a, err := l.resolve(ctx)
+	// Nobody is asked for a password or a token before it is known what for.
+	signer, err := c.signer(ctx, &o)
 	if err != nil {
 		return nil, err
 	}
@@ -180,6 +181,7 @@ func (a *artifact) claims(name string, resources func() ([]statement.Resource, e
 	return append(claims, oms), nil, nil
 }
 
+// whyNoOMS continues "no OMS signature: ".
 func whyNoOMS(s *signer) string {
 	if s.Identity().Method == sign.MethodKeyless {
 		return "a keyless one must be in a transparency log, and the signing configuration names none"

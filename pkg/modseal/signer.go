@@ -34,13 +34,14 @@ type SignOptions struct {
 	// none.
 	Token func(ctx context.Context, issuer string) (string, error)
 
-	// SigningConfig names the services to sign with: a file, or [TrustPrefix] and
-	// a name in the trust store. Empty means none for a key, and the public-good instance for
-	// Keyless.
+	// SigningConfig names the services to sign with: a file, [TrustPrefix] and a
+	// name in the trust store, or [policy.PublicGood]. Empty means none for a key,
+	// and the public-good instance for Keyless.
 	SigningConfig string
-	// TrustedRoot is what new signatures are verified with at once: a file, or
-	// [TrustPrefix] and a name in the trust store. Empty means the public-good one for Keyless
-	// without a SigningConfig, and none otherwise.
+	// TrustedRoot is what the services answer is verified with at once: a file, or
+	// [TrustPrefix] and a name in the trust store. Empty means the public-good one
+	// for the services of that instance, and none otherwise: then they are believed,
+	// and [Client.Warnings] says so.
 	TrustedRoot string
 }
 
@@ -96,17 +97,34 @@ func (o *SignOptions) check() error {
 		return fmt.Errorf("%w: a chain of certificates is given without the certificate that it begins with", ErrUsage)
 	case o.Certificate != "" && o.Keyless:
 		return fmt.Errorf("%w: a keyless signature gets its certificate by itself: leave the certificate out, or name its key", ErrUsage)
+	case o.TrustedRoot == "" || o.SigningConfig != "":
+	case !o.Keyless:
+		return fmt.Errorf("%w: a trusted root verifies what services answer, and none is asked: add the signing configuration, or leave the root out", ErrUsage)
+	case o.TrustedRoot != policy.PublicGood:
+		// The identity and the signature would be told to the public instance, for
+		// ever, before the root shows that another was meant.
+		return fmt.Errorf("%w: a trusted root is named and no signing configuration, which says whose services sign: "+
+			"add that of the same instance (%s for the public one)", ErrUsage, policy.PublicGood)
 	}
 	return nil
+}
+
+// publicGood reports whether the services are those of the public-good instance.
+func (o *SignOptions) publicGood() bool {
+	return o.SigningConfig == policy.PublicGood || o.Keyless && o.SigningConfig == ""
 }
 
 // privateKey loads the key from its file or from where its reference leads.
 func (c *Client) privateKey(ctx context.Context, o *SignOptions) (*sign.Signer, error) {
 	if sign.IsReference(o.Key) {
 		if c.o.Keys == nil {
-			return nil, fmt.Errorf("%s: %w", o.Key, ErrNoKeyStore)
+			return nil, fmt.Errorf("%s: %w", sign.Redact(o.Key), ErrNoKeyStore)
 		}
 		return c.o.Keys.Signer(ctx, o.Key, o.Password)
+	}
+	if policy.Inline(o.Key) {
+		// As the name of a file it would be in the error, and so in a log.
+		return nil, fmt.Errorf("%w: the private key itself is given, where all who list processes see it: put it into a variable and name that, env://VARIABLE", ErrUsage)
 	}
 	pem, err := readSmall(o.Key, limits.KeyBytes)
 	if err != nil {
@@ -146,7 +164,11 @@ func (c *Client) signingServices(ctx context.Context, o *SignOptions) (signingSe
 		}
 		s.Config = config.Material()
 	}
-	if o.TrustedRoot == "" && !(o.Keyless && o.SigningConfig == "") {
+	if o.TrustedRoot == "" && !o.publicGood() {
+		if s.Config != nil {
+			c.services.warn("what the services of " + o.SigningConfig + " answer is believed as it comes, and who verifies may refuse it: " +
+				"name the trusted root of the instance (--trusted-root) to have it verified at once")
+		}
 		return s, nil
 	}
 	var err error

@@ -146,6 +146,10 @@ func (o TrustOptions) chosen(scope string) ([]ruleSource, error) {
 }
 
 func (o TrustOptions) flags() (policy.Flags, error) {
+	if o.TrustedRoot != "" && o.Issuer.Exact == "" && o.Issuer.Regexp == "" {
+		return policy.Flags{}, fmt.Errorf("%w: a trusted root is given that nothing would be verified with: "+
+			"it is for keyless signatures (--certificate-identity, --certificate-oidc-issuer), and a policy names its own under trustedRoots", ErrUsage)
+	}
 	f := policy.Flags{
 		Keys: o.Keys, Identity: o.Identity, Issuer: o.Issuer, Roots: o.Authorities, RootsName: o.Authorities,
 		TrustedRoot: trustedRoot(o.TrustedRoot),

@@ -97,13 +97,13 @@ func besidePolicy(file, policyFile string) string {
 }
 
 // signingConfig returns the signing configuration in a file, or that of the
-// public-good instance when file is empty, with the errors of root.
+// public-good instance when file is empty or its name, with the errors of root.
 func (c *Client) signingConfig(ctx context.Context, file string, offline bool) (*trust.SigningConfig, error) {
 	if name, ok := strings.CutPrefix(file, TrustPrefix); ok {
 		config, err := c.trustStore().SigningConfig(name)
 		return config, missing(err, "signing configuration "+name, "modseal trust add signing-config "+name+" FILE, or modseal trust import FILE")
 	}
-	if file != "" {
+	if file != "" && file != policy.PublicGood {
 		config, err := trust.LoadSigningConfig(file)
 		if err != nil {
 			return nil, &TrustError{fmt.Errorf("signing configuration: %w", err)}

@@ -25,16 +25,16 @@ func checkSign(cmd *cobra.Command, s *option.Sign, needed bool) error {
 	alone := func(name string) error {
 		return usageError(cmd, errors.New("--"+name+" alone does not say who signs: add --key, or --keyless"))
 	}
-	switch {
-	case signs(s):
-	case needed:
+	if !signs(s) && needed {
 		return usageError(cmd, errors.New("say who signs: --key FILE, or --keyless for the identity of the CI job or of who logs in"))
-	case s.Certificate != "":
-		return alone("certificate")
-	case s.SigningConfig != "":
-		return alone("signing-config")
 	}
-	for _, other := range []string{"keyless", "identity-token"} {
+	for _, name := range option.SignFlags() {
+		// Whoever gives one of them means to sign, and would push unsigned.
+		if !signs(s) && cmd.Flags().Changed(name) {
+			return alone(name)
+		}
+	}
+	for _, other := range option.KeylessFlags() {
 		if err := notBoth(cmd, "key", other); err != nil {
 			return err
 		}

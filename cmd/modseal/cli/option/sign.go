@@ -17,6 +17,20 @@ type Sign struct {
 	TrustedRoot   string
 }
 
+// KeylessFlags are the flags that say in whose name a signature without a key is.
+func KeylessFlags() []string {
+	return []string{"keyless", "identity-token", "oidc-issuer", "oidc-client-id", "oidc-device-flow", "oidc-disable-ambient-providers"}
+}
+
+// SignFlags are the flags that say how something is signed, and by themselves not
+// who signs.
+func SignFlags() []string {
+	return []string{
+		"certificate", "certificate-chain", "signing-config", "trusted-root",
+		"oidc-issuer", "oidc-client-id", "oidc-device-flow", "oidc-disable-ambient-providers",
+	}
+}
+
 // AddFlags adds the flags of the group.
 func (s *Sign) AddFlags(fs *pflag.FlagSet) {
 	fs.StringVar(&s.Key, "key", "", "private key to sign with: a `FILE`, or a reference: env://VAR, k8s://NAMESPACE/SECRET, awskms://…, gcpkms://…, azurekms://…, hashivault://…, openbao://…, pkcs11:…; the password of a file comes from MODSEAL_PASSWORD, COSIGN_PASSWORD or a prompt")
@@ -28,6 +42,6 @@ func (s *Sign) AddFlags(fs *pflag.FlagSet) {
 	fs.StringVar(&s.OIDCClientID, "oidc-client-id", "sigstore", "`ID` of modseal at the identity provider")
 	fs.BoolVar(&s.DeviceFlow, "oidc-device-flow", false, "log in with a code on another device instead of a browser on this machine")
 	fs.BoolVar(&s.NoAmbient, "oidc-disable-ambient-providers", false, "do not take the identity of the CI job")
-	fs.StringVar(&s.SigningConfig, "signing-config", "", "services to sign with, Fulcio, transparency logs and timestamp authorities: a `FILE`, or trust:NAME for one of modseal trust show (default with --keyless: the public-good instance)")
-	fs.StringVar(&s.TrustedRoot, "trusted-root", "", "trusted root that what was signed is verified with at once: a `FILE`, or trust:NAME for one of modseal trust show")
+	fs.StringVar(&s.SigningConfig, "signing-config", "", "services to sign with, Fulcio, transparency logs and timestamp authorities: a `FILE`, trust:NAME for one of modseal trust show, or public-good (default with --keyless: public-good)")
+	fs.StringVar(&s.TrustedRoot, "trusted-root", "", "trusted root of the instance of --signing-config, which what its services answer is verified with at once: a `FILE`, or trust:NAME for one of modseal trust show (default for public-good: its own; otherwise what they answer is believed)")
 }
