@@ -78,6 +78,10 @@ func (c *Client) TrustImport(ctx context.Context, file string, o trust.ImportOpt
 	if err != nil {
 		return nil, err
 	}
+	if kind, ok := trust.KindOf(data); ok {
+		return nil, fmt.Errorf("%w: %s is a %s by itself, and no file that modseal trust export wrote; modseal trust add %s NAME %s keeps it",
+			ErrUsage, file, kind, kind, file)
+	}
 	if o.Now.IsZero() {
 		o.Now = c.services.time()
 	}

@@ -178,23 +178,24 @@ func sorted(items []Item) []Item {
 // to be decoded.
 func IsEncoded(data []byte) bool { return mediaTypeOf(data) == MediaType }
 
-// kindOf tells bare material by its media type or its first PEM block.
-func kindOf(data []byte) (Kind, error) {
+// KindOf tells bare material by its media type or its first PEM block, and reports
+// false for what is none, such as what [Encode] writes. Whether it is valid is
+// still to be seen.
+func KindOf(data []byte) (Kind, bool) {
 	if block, _ := pem.Decode(data); block != nil {
 		if block.Type == "CERTIFICATE" {
-			return KindCertificate, nil
+			return KindCertificate, true
 		}
-		return KindKey, nil
+		return KindKey, true
 	}
 	t := mediaTypeOf(data)
 	switch {
 	case strings.HasPrefix(t, "application/vnd.dev.sigstore.trustedroot"):
-		return KindRoot, nil
+		return KindRoot, true
 	case strings.HasPrefix(t, "application/vnd.dev.sigstore.signingconfig"):
-		return KindSigningConfig, nil
+		return KindSigningConfig, true
 	}
-	return "", fmt.Errorf("%w: it is no trusted root, no signing configuration, no key, no certificate and nothing that modseal trust export wrote",
-		ErrInvalidItem)
+	return "", false
 }
 
 func mediaTypeOf(data []byte) string {

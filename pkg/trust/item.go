@@ -162,9 +162,10 @@ func ReadItems(file string, data []byte) ([]Item, error) {
 	if IsEncoded(data) {
 		return Decode(file, data)
 	}
-	kind, err := kindOf(data)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", file, err)
+	kind, ok := KindOf(data)
+	if !ok {
+		return nil, fmt.Errorf("%s: %w: it is no trusted root, no signing configuration, no key, no certificate and nothing that modseal trust export wrote",
+			file, ErrInvalidItem)
 	}
 	return []Item{{Kind: kind, Name: file, Source: file, Data: data}}, nil
 }

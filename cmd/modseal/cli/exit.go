@@ -47,7 +47,7 @@ type failure struct {
 }
 
 func jsonFailure(err error) failure {
-	f := failure{Error: err.Error(), ExitCode: exitCode(err), Next: hints(err)}
+	f := failure{Error: message(err), ExitCode: exitCode(err), Next: hints(err)}
 	errors.As(err, &f.Refusal)
 	return f
 }
@@ -149,11 +149,25 @@ func printError(w io.Writer, name string, err error) {
 			}
 		}
 	} else {
-		say("%s: %s", name, strings.TrimPrefix(err.Error(), modseal.ErrUsage.Error()+": "))
+		say("%s: %s", name, strings.TrimPrefix(message(err), modseal.ErrUsage.Error()+": "))
 	}
 	for _, h := range hints(err) {
 		say("  next: %s", h)
 	}
+}
+
+// message is the text of err without the advice in it that hints gives.
+func message(err error) string {
+	text := err.Error()
+	var service *sign.ServiceError
+	if errors.As(err, &service) && service.Next != "" {
+		text = strings.Replace(text, "; "+service.Next, "", 1)
+	}
+	var reference *sign.ReferenceError
+	if errors.As(err, &reference) && reference.Next != "" {
+		text = strings.Replace(text, "; "+reference.Next, "", 1)
+	}
+	return text
 }
 
 // beginning keeps a sentence short where the whole of it follows below.

@@ -137,8 +137,8 @@ func failed(ctx context.Context, p place, reference string, err error) error {
 		return context.Cause(ctx)
 	}
 	next := p.next()
-	if errors.Is(err, sign.ErrPassword) || errors.Is(err, sign.ErrKey) || errors.Is(err, trust.ErrInvalidKey) {
-		next = "" // the key was found, and the error says what is wrong with it
+	if errors.Is(err, sign.ErrPassword) || errors.Is(err, sign.ErrKey) || errors.Is(err, trust.ErrInvalidKey) || errors.Is(err, pkcs11.ErrNotBuilt) {
+		next = "" // the error says what is wrong, and it is not the way to the key
 	}
 	return sign.NewReferenceError(reference, next, err)
 }

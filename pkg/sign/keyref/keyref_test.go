@@ -234,6 +234,9 @@ func TestTokenNeedsItsTag(t *testing.T) {
 	if !errors.As(err, &failed) || strings.Contains(err.Error(), "1234") {
 		t.Fatal(err)
 	}
+	if strings.Contains(err.Error(), "pkcs11key") == (failed.Next != "") {
+		t.Errorf("advice is %q", failed.Next) // to look at the token, where nothing can
+	}
 	if !strings.Contains(err.Error(), "pkcs11key") && !strings.Contains(err.Error(), "/nowhere/lib.so") {
 		t.Error(err)
 	}

@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"net/http"
 	"runtime"
+	"strings"
 	"time"
+	"unicode"
 
 	gooidc "github.com/coreos/go-oidc/v3/oidc"
 	"github.com/sigstore/sigstore/pkg/oauthflow"
@@ -33,6 +35,15 @@ func (s *Source) signIn(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", &sign.ServiceError{Service: "identity provider", URL: s.o.Issuer, Err: err, Next: "is this the URL of an OpenID Connect issuer, and is it reached?"}
 	}
+	// Codes and tokens go to these, and a browser opens the first.
+	for _, address := range []string{issuer.Endpoint().AuthURL, issuer.Endpoint().TokenURL, issuer.Endpoint().DeviceAuthURL} {
+		if address == "" {
+			continue // not all issuers have all, and the flow says what it lacks
+		}
+		if err := secure.CheckURL(address); err != nil {
+			return "", fmt.Errorf("issuer %s names the address %q: %w", s.o.Issuer, address, err)
+		}
+	}
 	config := oauth2.Config{
 		ClientID: s.o.ClientID, ClientSecret: s.o.ClientSecret, RedirectURL: s.o.RedirectURL,
 		Endpoint: issuer.Endpoint(), Scopes: []string{gooidc.ScopeOpenID, "email"},
@@ -44,10 +55,21 @@ func (s *Source) signIn(ctx context.Context) (string, error) {
 	return token.RawString, nil
 }
 
+// printable is text without what would drive a terminal.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return unicode.ReplacementChar
+	}, text)
+}
+
 func (s *Source) getter(ctx context.Context) oauthflow.TokenGetter {
 	if s.o.Flow == FlowDevice {
 		d := oauthflow.NewDeviceFlowTokenGetterForIssuer(s.o.Issuer)
-		d.MessagePrinter = func(text string) { fmt.Fprintln(s.o.Output, text) }
+		// The code and the address in it are what the issuer says.
+		d.MessagePrinter = func(text string) { fmt.Fprintln(s.o.Output, printable(text)) }
 		d.Sleeper = func(d time.Duration) {
 			timer := time.NewTimer(d)
 			defer timer.Stop()

@@ -23,6 +23,10 @@ const (
 	variablePIN    = "COSIGN_PKCS11_PIN"
 )
 
+// ErrNotBuilt is that of a build without PKCS #11.
+var ErrNotBuilt = errors.New("this modseal was built without PKCS #11, which needs cgo and the build tag pkcs11key: " +
+	"build it with make build-pkcs11 (CGO_ENABLED=1 go build -tags pkcs11key ./cmd/modseal)")
+
 // Tokens finds keys by their URIs.
 type Tokens struct {
 	// Getenv returns a variable of the environment, for the library and the PIN

@@ -43,6 +43,10 @@ func Count(n int, noun string) string {
 	return fmt.Sprintf("%d %ss", n, noun)
 }
 
+// noBreakSpace is what protobuf puts into its messages at random, so that nobody
+// compares them.
+const noBreakSpace = '\u00a0'
+
 // Clean returns foreign text without what would drive a terminal: control
 // characters become visible.
 func Clean(s string) string {
@@ -50,8 +54,11 @@ func Clean(s string) string {
 		return s
 	}
 	return strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
+		switch {
+		case unicode.IsPrint(r):
 			return r
+		case r == noBreakSpace:
+			return ' '
 		}
 		return '�'
 	}, s)
