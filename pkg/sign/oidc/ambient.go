@@ -12,6 +12,8 @@ import (
 	_ "github.com/sigstore/cosign/v2/pkg/providers/buildkite" // registers itself
 	_ "github.com/sigstore/cosign/v2/pkg/providers/google"    // registers itself
 	_ "github.com/sigstore/cosign/v2/pkg/providers/spiffe"    // registers itself
+
+	"github.com/modseal/modseal/pkg/sign/internal/patience"
 )
 
 // tokenPath is where platforms put a token for cosign and its like
@@ -107,7 +109,7 @@ func cosign(name string) provider {
 			if err != nil {
 				return false
 			}
-			is, err := within(ctx, func() (bool, error) { return p.Enabled(ctx), nil })
+			is, err := patience.Within(ctx, func() (bool, error) { return p.Enabled(ctx), nil })
 			return err == nil && is
 		},
 		token: func(ctx context.Context, s *Source) (string, error) {
@@ -115,28 +117,7 @@ func cosign(name string) provider {
 			if err != nil {
 				return "", err
 			}
-			return within(ctx, func() (string, error) { return p.Provide(ctx, s.o.ClientID) })
+			return patience.Within(ctx, func() (string, error) { return p.Provide(ctx, s.o.ClientID) })
 		},
-	}
-}
-
-// within returns when do does or when ctx is done: not all code here ends with its
-// context.
-func within[T any](ctx context.Context, do func() (T, error)) (T, error) {
-	type result struct {
-		value T
-		err   error
-	}
-	done := make(chan result, 1)
-	go func() {
-		value, err := do()
-		done <- result{value, err}
-	}()
-	select {
-	case r := <-done:
-		return r.value, r.err
-	case <-ctx.Done():
-		var zero T
-		return zero, context.Cause(ctx)
 	}
 }

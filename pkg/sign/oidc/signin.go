@@ -15,6 +15,7 @@ import (
 	"golang.org/x/oauth2"
 
 	"github.com/modseal/modseal/pkg/sign"
+	"github.com/modseal/modseal/pkg/sign/internal/patience"
 	"github.com/modseal/modseal/pkg/sign/internal/secure"
 )
 
@@ -48,7 +49,7 @@ func (s *Source) signIn(ctx context.Context) (string, error) {
 		ClientID: s.o.ClientID, ClientSecret: s.o.ClientSecret, RedirectURL: s.o.RedirectURL,
 		Endpoint: issuer.Endpoint(), Scopes: []string{gooidc.ScopeOpenID, "email"},
 	}
-	token, err := within(ctx, func() (*oauthflow.OIDCIDToken, error) { return s.getter(ctx).GetIDToken(issuer, config) })
+	token, err := patience.Within(ctx, func() (*oauthflow.OIDCIDToken, error) { return s.getter(ctx).GetIDToken(issuer, config) })
 	if err != nil {
 		return "", err
 	}
