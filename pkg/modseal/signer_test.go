@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/modseal/modseal/pkg/policy"
+	"github.com/modseal/modseal/pkg/sign"
+	"github.com/modseal/modseal/pkg/trust"
 )
 
 // unreachable fails a test that asks a service.
@@ -75,6 +77,42 @@ func TestTrustedRootWithoutUse(t *testing.T) {
 	}
 	o := TrustOptions{TrustedRoot: "root.json", Identity: policy.Match{Exact: "a"}, Issuer: policy.Match{Exact: "https://i.example"}}
 	if _, err := o.sources("registry.example.com/m"); err != nil {
+		t.Error(err)
+	}
+}
+
+// oneKey is a store in which every reference leads to the same key.
+type oneKey struct{ key trust.Key }
+
+func (k oneKey) Signer(context.Context, string, func() ([]byte, error)) (*sign.Signer, error) {
+	return nil, errors.New("no private keys here")
+}
+
+func (k oneKey) PublicKey(context.Context, string) (trust.Key, error) { return k.key, nil }
+
+// A policy is for all to read.
+func TestDraftPolicyHoldsNoPIN(t *testing.T) {
+	t.Parallel()
+	_, public, err := sign.GenerateKeyPair(sign.P256, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := trust.ParseKey("k", public)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := New(Options{Keys: oneKey{key}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const reference = "pkcs11:token=t;object=o?module-path=/lib/t.so"
+	draft := func(key string) (*PolicyDraft, error) {
+		return c.DraftPolicy(t.Context(), PolicyInit{Prefix: "registry.example.com", SignerName: "token", Trust: TrustOptions{Keys: []string{key}}})
+	}
+	if d, err := draft(reference); err != nil || !strings.Contains(string(d.Text), reference) {
+		t.Error(d, err)
+	}
+	if _, err := draft(reference + "&pin-value=1234"); !errors.Is(err, ErrUsage) || strings.Contains(err.Error(), "1234") {
 		t.Error(err)
 	}
 }
