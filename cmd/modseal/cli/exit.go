@@ -132,12 +132,15 @@ func (e *interruptedError) Unwrap() error { return e.err }
 // printError writes what failed, and what to do next where that is known.
 //
 // Much of it is foreign text: names of files, answers of registries, statements.
-// Nothing of it may drive the terminal.
+// Nothing of it may drive the terminal, or begin a line that looks like one of
+// modseal's own.
 func printError(w io.Writer, name string, err error) {
-	say := func(format string, args ...any) {
-		for line := range strings.SplitSeq(fmt.Sprintf(format, args...), "\n") {
-			fmt.Fprintln(w, render.Clean(line))
+	say := func(format string, args ...string) {
+		shown := make([]any, len(args))
+		for i, a := range args {
+			shown[i] = indented(a)
 		}
+		fmt.Fprintf(w, format+"\n", shown...)
 	}
 	var refusal *verify.Refusal
 	if errors.As(err, &refusal) && len(refusal.Reasons) > 0 {
@@ -154,6 +157,15 @@ func printError(w io.Writer, name string, err error) {
 	for _, h := range hints(err) {
 		say("  next: %s", h)
 	}
+}
+
+// indented is foreign text of perhaps several lines.
+func indented(text string) string {
+	lines := strings.Split(text, "\n")
+	for i, line := range lines {
+		lines[i] = render.Clean(line)
+	}
+	return strings.Join(lines, "\n      ")
 }
 
 // message is the text of err without the advice in it that hints gives.

@@ -18,7 +18,10 @@ func (a *app) policyCommand() *cobra.Command {
 		Short: "Write and check the document that says which models may be used",
 		Long: `A policy says, per repository, whose signatures a model must carry before it may be
 used. pull and verify read it from --policy FILE, or from
-$XDG_CONFIG_HOME/modseal/policy.yaml when it exists.`,
+$XDG_CONFIG_HOME/modseal/policy.yaml (~/.config/modseal/policy.yaml) when it exists.
+
+Policies of the machine, modseal/policy.yaml in each of $XDG_CONFIG_DIRS (/etc/xdg),
+hold besides, whatever else is said: the stricter wins.`,
 		Args: noSuchCommand,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}

@@ -128,7 +128,11 @@ func (a *app) agree(cmd *cobra.Command, draft *modseal.PolicyDraft, file string)
 		fields.Add("verified", name+by)
 	}
 	fields.Flush()
-	fmt.Fprintf(a.err, "\n%s\n", draft.Text)
+	fmt.Fprintln(a.err)
+	for line := range strings.Lines(string(draft.Text)) {
+		fmt.Fprintln(a.err, render.Clean(strings.TrimSuffix(line, "\n"))) // names in it are the signers'
+	}
+	fmt.Fprintln(a.err)
 	if !a.interactive() {
 		return false, usageError(cmd, errors.New("there is nobody to ask whether these signers are the right ones: look at the above, then say --yes"))
 	}

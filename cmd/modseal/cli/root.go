@@ -114,6 +114,7 @@ func Command(stdin io.Reader, stdout, stderr io.Writer) *cobra.Command {
 	a := &app{in: stdin, out: stdout, err: stderr, env: processEnvironment()}
 	root := a.rootCommand()
 	afterRun(root, a.warnOfMirrors)
+	completeChoices(root)
 	root.SetIn(stdin)
 	root.SetOut(stdout)
 	root.SetErr(stderr)

@@ -30,8 +30,8 @@ func (a *app) signCommand() *cobra.Command {
 		Long: `Sign the model that TARGET names. Two bundles are attached to it: a signature on
 the manifest digest, which cosign and admission controllers understand, and an
 OMS signature on the files, which model_signing understands on the pulled
-directory. No layer is read but tars of grouped small files. What the same signer has signed
-before is not signed again.
+directory. No layer is read but tars of grouped small files. What the same signer
+has signed before is not signed again.
 
 What signs is a key (a file, or a reference to a KMS, a token, a Kubernetes secret),
 a key with a certificate, or with --keyless the identity of the CI job or of the
@@ -45,6 +45,10 @@ Without it, that of ./model is ./model.sig, beside it.`,
 
   # in CI, without a key: the identity of the job signs
   modseal sign registry.example.com/team/model:v1 --keyless
+
+  # the same with a Sigstore instance of one's own, kept by modseal trust add
+  modseal sign registry.example.com/team/model:v1 --keyless \
+    --signing-config trust:corp --trusted-root trust:corp
 
   # with a key that never leaves a KMS
   modseal sign registry.example.com/team/model:v1 --key awskms:///alias/release

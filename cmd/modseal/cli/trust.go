@@ -22,10 +22,11 @@ func (a *app) trustCommand() *cobra.Command {
 		Long: `The trust store keeps what verification and signing need to know about others:
 trusted roots of Sigstore instances, signing configurations, public keys and
 certificate authorities, each with its source and the time when it was fetched.
-It is in $XDG_CONFIG_HOME/modseal/trust.
+It is in $XDG_CONFIG_HOME/modseal/trust, by default ~/.config/modseal/trust.
 
 What is in the store is not trusted for being there: a policy or a flag must name
-it. Only "trust update", and verification without --offline, ask the network.`,
+it, such as trust:NAME. Only "trust update", keyless signing, and verification
+without --offline ask the network.`,
 		Args: noSuchCommand,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
@@ -159,7 +160,7 @@ func (a *app) trustRemoveCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "remove NAME…",
 		Short:   "Remove trust material from the store",
-		Long:    "Remove what the store has under each NAME, of every kind. Policies that name it decide nothing then.",
+		Long:    "Remove what the store has under each NAME, of every kind. Policies that name it decide\nnothing then.",
 		Example: "  modseal trust remove corp",
 		Args:    cobra.MinimumNArgs(1),
 	}

@@ -144,6 +144,14 @@ type choice struct {
 
 func oneOf(value *string, allowed ...string) *choice { return &choice{value, allowed} }
 
+// Choices returns the values that a flag takes; nil when they are not a few.
+func Choices(f *pflag.Flag) []string {
+	if c, ok := f.Value.(*choice); ok {
+		return c.allowed
+	}
+	return nil
+}
+
 func (c *choice) String() string { return *c.value }
 func (c *choice) Type() string   { return strings.Join(c.allowed, "|") }
 func (c *choice) Set(v string) error {

@@ -37,7 +37,7 @@ func (s *Sign) AddFlags(fs *pflag.FlagSet) {
 	fs.StringVar(&s.Certificate, "certificate", "", "PEM `FILE` of the certificate of --key: sign in its name")
 	fs.StringVar(&s.Chain, "certificate-chain", "", "PEM `FILE` of the certificates between that of --certificate and the root")
 	fs.BoolVar(&s.Keyless, "keyless", false, "sign with a certificate of ten minutes, in the name that the identity provider vouches for: of the CI job, or of who logs in with a browser")
-	fs.StringVar(&s.IdentityToken, "identity-token", "", "identity `TOKEN`, or a file with one, to sign keyless with (SIGSTORE_ID_TOKEN does the same)")
+	fs.StringVar(&s.IdentityToken, "identity-token", "", "identity `TOKEN` to sign keyless with, or better a file with one, since all who list processes see arguments (SIGSTORE_ID_TOKEN does the same)")
 	fs.StringVar(&s.OIDCIssuer, "oidc-issuer", "", "`URL` of the identity provider to log in at (default: that of the signing configuration)")
 	fs.StringVar(&s.OIDCClientID, "oidc-client-id", "sigstore", "`ID` of modseal at the identity provider")
 	fs.BoolVar(&s.DeviceFlow, "oidc-device-flow", false, "log in with a code on another device instead of a browser on this machine")

