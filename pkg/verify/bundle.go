@@ -74,6 +74,9 @@ func parseBundle(data []byte) (*signedStatement, error) {
 	// A key id is not signed, has no meaning in a bundle, and would only make
 	// the DSSE library pass over the signature.
 	envelope.GetSignatures()[0].Keyid = ""
+	if err := checkCost(pb.GetVerificationMaterial()); err != nil {
+		return nil, err
+	}
 	if chain := pb.GetVerificationMaterial().GetX509CertificateChain(); chain != nil {
 		if err := trimChain(chain); err != nil {
 			return nil, err
@@ -96,9 +99,6 @@ func parseBundle(data []byte) (*signedStatement, error) {
 // is there already.
 func trimChain(chain *protocommon.X509CertificateChain) error {
 	n := len(chain.GetCertificates())
-	if n > limits.BundleCertificates {
-		return fmt.Errorf("it has %d certificates, more than %d", n, limits.BundleCertificates)
-	}
 	if n < 2 {
 		return nil
 	}

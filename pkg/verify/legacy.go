@@ -54,6 +54,9 @@ func (l *Legacy) statement() (*signedStatement, error) {
 	if pb.VerificationMaterial, err = l.material(s); err != nil {
 		return nil, err
 	}
+	if err := checkCost(pb.VerificationMaterial); err != nil {
+		return nil, err
+	}
 	if s.entity, err = bundle.NewBundle(pb); err != nil {
 		return nil, err
 	}
@@ -192,6 +195,9 @@ func certificates(text string) ([]*x509.Certificate, error) {
 			return nil, fmt.Errorf("it has more than %d certificates", limits.BundleCertificates)
 		}
 		cert, err := x509.ParseCertificate(block.Bytes)
+		if err == nil {
+			err = checkKey(cert.PublicKey)
+		}
 		if err != nil {
 			return nil, err
 		}

@@ -138,6 +138,18 @@ const (
 	TrustedRootBytes = 4 << 20
 	// BundleCertificates bounds the chain in a bundle; real ones have three.
 	BundleCertificates = 16
+	// BundleRSABits bounds the RSA keys that come with a bundle: one of a million
+	// bits takes minutes to verify with. crypto/tls has the same bound.
+	BundleRSABits = 8192
+	// LogEntries and BundleTimestamps bound what a bundle has of each, as
+	// sigstore-go does once it verifies them.
+	LogEntries       = 32
+	BundleTimestamps = 32
+	// LogEntryBytes bounds the body of a log entry: those with a certificate have
+	// 6 KiB.
+	LogEntryBytes = 64 << 10
+	// TimestampBytes bounds a timestamp: those with their certificates have 6 KiB.
+	TimestampBytes = 64 << 10
 	// VersionBytes bounds the version of a model that is compared with others.
 	VersionBytes = 256
 	// TrustedRootMembers bounds each list of a trusted root; that of the
