@@ -18,7 +18,8 @@ type PolicyInit struct {
 	// by Trust becomes a signer. Empty: the signers of Trust, as they are.
 	Target string
 	// Trust names signers: keys, authorities, and the trusted root of keyless
-	// ones. Its policies play no part.
+	// ones. Of those who signed Target, only such with its Identity and Issuer
+	// become signers, where it has them. Its policies play no part.
 	Trust       TrustOptions
 	Prefix      string // see policy.Scope; empty: the repository of Target
 	SignerName  string // empty: the base name of the key file, or the identity
@@ -98,6 +99,9 @@ func (c *Client) draftFromSigners(ctx context.Context, p PolicyInit) (*PolicyDra
 	}
 	known := verify.Trust{Keys: map[string]trust.Key{}, Authorities: map[string]trust.Authority{}}
 	for _, s := range rules.Signers() {
+		if s.Certificate != nil && s.Certificate.AnyIdentity {
+			return nil, fmt.Errorf("%w: a policy says who is trusted and not only by whom they are certified: add an identity", ErrUsage)
+		}
 		if err := c.identify(ctx, s, "", p.Trust.Offline, &known); err != nil {
 			return nil, err
 		}
@@ -126,9 +130,8 @@ func (c *Client) candidates(ctx context.Context, p PolicyInit, evidence []verify
 		if !slices.Contains(types, claim.PredicateType) {
 			types = append(types, claim.PredicateType)
 		}
-		s, ok := p.candidate(claim)
-		if ok && !slices.ContainsFunc(signers, func(o policy.Signer) bool { return o.Name == s.Name }) {
-			signers = append(signers, s)
+		if s, ok := p.candidate(claim); ok {
+			signers = addCandidate(signers, s)
 			keyless = keyless || s.Keyless != nil
 		}
 	}
@@ -150,11 +153,32 @@ func (c *Client) candidates(ctx context.Context, p PolicyInit, evidence []verify
 	return verify.Ruling{Rules: rules, Trust: known}, err
 }
 
-// candidate is the signer that a claim names, if it can be verified at all: what
-// it says is compared by the verification that follows.
+// addCandidate adds a signer that is not there yet. Another one of the same name,
+// which anybody can attach, does not take its place.
+func addCandidate(to []policy.Signer, s policy.Signer) []policy.Signer {
+	for _, o := range to {
+		if o.Name != s.Name {
+			continue
+		}
+		if o.Keyless != nil && s.Keyless != nil && o.Keyless.Issuer.Equal(s.Keyless.Issuer) || o.Certificate != nil && s.Certificate != nil {
+			return to
+		}
+		if s.Keyless != nil {
+			s.Name += " of " + s.Keyless.Issuer.Exact
+		} else {
+			s.Name += " by certificate"
+		}
+		return addCandidate(to, s)
+	}
+	return append(to, s)
+}
+
+// candidate is the signer that a claim names, if it can be verified at all and is
+// whom the caller means: what it says is compared by the verification that
+// follows.
 func (p PolicyInit) candidate(claim verify.Claim) (policy.Signer, bool) {
 	switch {
-	case !claim.Certificate || claim.Identity == "":
+	case !claim.Certificate || claim.Identity == "" || !p.means(claim):
 		return policy.Signer{}, false
 	case claim.Issuer != "":
 		return policy.Signer{Name: claim.Identity, Keyless: &policy.Keyless{
@@ -167,6 +191,14 @@ func (p PolicyInit) candidate(claim verify.Claim) (policy.Signer, bool) {
 		}}, true
 	}
 	return policy.Signer{}, false
+}
+
+// means reports whether a claim is of an identity and an issuer that the caller
+// asks for, if any.
+func (p PolicyInit) means(claim verify.Claim) bool {
+	none := policy.Match{}
+	return (p.Trust.Identity.Equal(none) || p.Trust.Identity.Matches(claim.Identity)) &&
+		(p.Trust.Issuer.Equal(none) || p.Trust.Issuer.Matches(claim.Issuer))
 }
 
 // draftOf keeps of the candidates those whose claims were verified.

@@ -23,7 +23,8 @@ type TrustOptions struct {
 	Identity policy.Match
 	Issuer   policy.Match // the identity provider that vouched for Identity: keyless
 	// Authorities is a PEM file of the certificate authorities to believe, roots
-	// and intermediates: the certificate method.
+	// and intermediates: the certificate method. Without an Identity whoever they
+	// certified is accepted, which the report warns of.
 	Authorities string
 	// TrustedRoot is of a Sigstore instance: a file, or [TrustPrefix] and a name
 	// in the trust store. Empty means the public-good instance.

@@ -35,7 +35,8 @@ var (
 )
 
 // FromFlags returns the rules of a command line: a signature by any of those that
-// it names, and an OMS statement by one of them must match when there is one.
+// it names, and an OMS statement by one of them must match when there is one. Roots
+// without an Identity name everybody whom those authorities certified.
 func FromFlags(f Flags) (Rules, error) {
 	r := FromKeys(f.Keys)
 	signers := r.Requirements[0].Signature.Signers
@@ -73,7 +74,7 @@ func FromFlags(f Flags) (Rules, error) {
 			names = append(names, f.Identity.flag("--certificate-identity"))
 		}
 		signers = append(signers, Signer{Name: name, Certificate: &Certificate{
-			Roots: f.Roots, Intermediates: f.Intermediates, Identity: f.Identity,
+			Roots: f.Roots, Intermediates: f.Intermediates, Identity: f.Identity, AnyIdentity: !hasIdentity,
 		}})
 		names = append(names, "--certificate-chain "+f.RootsName)
 	}

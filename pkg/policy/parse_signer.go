@@ -230,5 +230,6 @@ func (k Keyless) equal(o Keyless) bool {
 }
 
 func (c Certificate) equal(o Certificate) bool {
-	return c.Roots == o.Roots && c.Intermediates == o.Intermediates && c.Identity.Equal(o.Identity)
+	return c.Roots == o.Roots && c.Intermediates == o.Intermediates &&
+		c.Identity.Equal(o.Identity) && c.AnyIdentity == o.AnyIdentity
 }

@@ -170,6 +170,9 @@ type Certificate struct {
 	Roots         string // path relative to the policy, or PEM blocks
 	Intermediates string // the same; those in the bundle are used too
 	Identity      Match  // of a subject alternative name, or of the subject's common name when there is none
+	// AnyIdentity takes whoever the authorities certified, instead of an Identity.
+	// No document can say it: it is what a command line without a name means.
+	AnyIdentity bool
 }
 
 // Keyless is whoever an OpenID Connect issuer vouched for, to the certificate

@@ -118,7 +118,9 @@ func stamper(t *testing.T) virtual.Holder {
 func TestKeysThatComeAlongAreBounded(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	fresh := func() virtual.Bundle { return w.keyBundle("release", virtual.Claim{Log: virtual.LogV1, Timestamp: true}) }
+	fresh := func() virtual.Bundle {
+		return w.keyBundle("release", virtual.Claim{Log: virtual.LogV1, Timestamp: true})
+	}
 	huge := fmt.Sprintf("it has an RSA key of %d bits, more than %d", 2*limits.BundleRSABits+1, limits.BundleRSABits)
 	type row struct {
 		bundle func() []byte

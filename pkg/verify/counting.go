@@ -67,25 +67,57 @@ func (d *decision) judgeSigned(ctx context.Context, p *piece, g group, legacyTag
 	return j, nil
 }
 
+// persons tells which signatures are by one signer: two that have a name of
+// [signerMatch.same] in common, and those that others connect, in whatever order
+// they were seen.
+type persons map[string]string // from a name to another of the same signer
+
+// add notes that m is somebody, and returns who.
+func (p persons) add(m *signerMatch) string {
+	same := m.same()
+	for _, name := range same[1:] {
+		if a, b := p.who(same[0]), p.who(name); a != b {
+			p[b] = a
+		}
+	}
+	return p.who(same[0])
+}
+
+func (p persons) who(name string) string {
+	for p[name] != "" {
+		name = p[name]
+	}
+	return name
+}
+
+// counts reports whether j may count for a requirement of signers.
+func (j judged) counts() bool {
+	return j.match != nil && j.cause == causeNone && j.kind != kindOMS
+}
+
 // count decides whether enough different signers are among all. A signer counts
 // once, however many bundles it has made and however many names it has.
 func (d *decision) count(r *RequirementResult, all []judged, g group) {
+	people := persons{}
+	for _, j := range all {
+		if j.counts() {
+			people.add(j.match)
+		}
+	}
 	counted := map[string]bool{}
 	var by []string
 	for _, j := range all {
-		if j.match == nil || j.cause != causeNone || j.kind == kindOMS {
+		if !j.counts() {
 			r.Evidence = append(r.Evidence, j.result(false))
 			continue
 		}
-		same := j.match.same()
-		if slices.ContainsFunc(same, func(id string) bool { return counted[id] }) {
+		who := people.add(j.match)
+		if counted[who] {
 			j.phrase = "is by " + j.match.by() + ", which counts once"
 			r.Evidence = append(r.Evidence, j.result(false))
 			continue
 		}
-		for _, id := range same {
-			counted[id] = true
-		}
+		counted[who] = true
 		by = append(by, j.match.by())
 		r.Evidence = append(r.Evidence, j.result(true))
 	}
@@ -158,6 +190,8 @@ func (d *decision) describe(signers []policy.Signer) string {
 		switch {
 		case s.Keyless != nil:
 			out = append(out, fmt.Sprintf("%s (%s of issuer %s)", s.Name, s.Keyless.Identity, s.Keyless.Issuer))
+		case s.Certificate != nil && s.Certificate.AnyIdentity:
+			out = append(out, s.Name) // says it already
 		case s.Certificate != nil:
 			out = append(out, fmt.Sprintf("%s (a certificate of %s)", s.Name, s.Certificate.Identity))
 		default:

@@ -123,7 +123,7 @@ func (d *directoryRuling) decide(ctx context.Context) error {
 
 // meet decides one demand by all signatures.
 func (d *directoryRuling) meet(ctx context.Context, demand directoryDemand) (RequirementResult, error) {
-	t := tally{demand: demand}
+	t := tally{demand: demand, people: persons{}}
 	t.result = d.begin(demand.kind, demand.name(d.decision), demand.lookedFor(d.decision, d.directoryDecision.subject.Name))
 	for _, s := range d.signatures {
 		by, miss, err := d.x.directorySignedBy(ctx, s, demand)

@@ -57,9 +57,10 @@ func (x *matcher) legacySigner(s *signedStatement, signer policy.Signer) (signer
 			return m, false
 		}
 		var no *miss
-		if m.identity, no = identityOf(s.leaf, signer.Certificate.Identity); no != nil {
+		if m.identity, no = identityOf(s.leaf, *signer.Certificate); no != nil {
 			return m, false
 		}
+		m.names = holders(s.leaf)
 		var err error
 		if m.key, err = trust.NewKey(signer.Name, s.leaf.PublicKey); err != nil {
 			return m, false

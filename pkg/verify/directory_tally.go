@@ -10,6 +10,7 @@ type tally struct {
 	demand     directoryDemand
 	result     RequirementResult
 	by         []signerMatch // those that count
+	people     persons
 	relaxed    []string
 	mismatches []directoryMismatch
 	misses     []directoryMiss
@@ -39,10 +40,8 @@ func (t *tally) mismatch(s *DirectorySignature, by signerMatch, wrong []string, 
 }
 
 func (t *tally) count(s *DirectorySignature, by signerMatch) {
-	same := slices.ContainsFunc(t.by, func(o signerMatch) bool {
-		return slices.ContainsFunc(o.same(), func(id string) bool { return slices.Contains(by.same(), id) })
-	})
-	if same {
+	who := t.people.add(&by)
+	if slices.ContainsFunc(t.by, func(o signerMatch) bool { return t.people.add(&o) == who }) {
 		t.evidence(s, by, "is by "+by.by()+", which counts once")
 		return
 	}
@@ -62,13 +61,18 @@ func (t *tally) evidence(s *DirectorySignature, by signerMatch, why string) {
 
 func (t *tally) decide() {
 	var names []string
+	counted := map[string]bool{}
 	for _, m := range t.by {
-		names = append(names, m.by())
+		// A later signature may have shown that two of them are one.
+		if who := t.people.add(&m); !counted[who] {
+			counted[who] = true
+			names = append(names, m.by())
+		}
 	}
 	switch {
 	case len(t.mismatches) > 0:
 		t.failMismatch()
-	case len(t.by) < t.demand.threshold:
+	case len(names) < t.demand.threshold:
 		t.failMissing(names)
 	case len(t.by) == 0:
 		t.result.Found = "none, and none is required"

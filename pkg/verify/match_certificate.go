@@ -37,7 +37,7 @@ func (x *matcher) certificate(s *signedStatement, signer policy.Signer, w policy
 			return signerMatch{}, m.but(by)
 		}
 	}
-	identity, m := identityOf(s.leaf, signer.Certificate.Identity)
+	identity, m := identityOf(s.leaf, *signer.Certificate)
 	if m != nil {
 		return signerMatch{}, m
 	}
@@ -48,7 +48,7 @@ func (x *matcher) certificate(s *signedStatement, signer policy.Signer, w policy
 	if err != nil {
 		return signerMatch{}, missf(causeUnusable, "signed with a certificate of a key that is not accepted (%s)", errorText(err))
 	}
-	return signerMatch{signer: signer, key: key, identity: identity, when: times[0]}, nil
+	return signerMatch{signer: signer, key: key, identity: identity, names: holders(s.leaf), when: times[0]}, nil
 }
 
 // chain verifies the certificate of s at the time t by the roots of a. What came
@@ -127,19 +127,32 @@ func mayCodeSign(cert *x509.Certificate) *miss {
 	return nil
 }
 
-// identityOf returns the name in cert that want matches: of the subject
-// alternative names, or of the subject when there are none.
-func identityOf(cert *x509.Certificate, want policy.Match) (string, *miss) {
+// identityOf returns the name in cert that want asks for; where any will do, the
+// first, and the whole subject of a certificate without names.
+func identityOf(cert *x509.Certificate, want policy.Certificate) (string, *miss) {
+	have := holders(cert)
+	switch {
+	case want.AnyIdentity && len(have) == 0:
+		return cert.Subject.String(), nil
+	case want.AnyIdentity:
+		return have[0], nil
+	}
+	for _, name := range have {
+		if want.Identity.Matches(name) {
+			return name, nil
+		}
+	}
+	return "", missf(causeOtherIdentity, "signed by %s, not by %s", claimedBy(cert), want.Identity)
+}
+
+// holders are the names of the holder of a certificate: the subject alternative
+// names, or that of the subject when there are none.
+func holders(cert *x509.Certificate) []string {
 	have := sans(cert)
 	if len(have) == 0 && cert.Subject.CommonName != "" {
 		have = []string{cert.Subject.CommonName}
 	}
-	for _, name := range have {
-		if want.Matches(name) {
-			return name, nil
-		}
-	}
-	return "", missf(causeOtherIdentity, "signed by %s, not by %s", claimedBy(cert), want)
+	return have
 }
 
 // claimedBy names the holder of a certificate.

@@ -59,6 +59,7 @@ type signerMatch struct {
 	key         trust.Key // of a key signer, and of the certificate of others; its name is that of the signer
 	fingerprint string    // of a key signer's key
 	identity    string    // of a certificate
+	names       []string  // all that its certificate has, of a certificate signer
 	issuer      string    // that vouched for the identity; of a keyless signer
 	extensions  map[string]string
 	when        observed // the oldest trusted time, else the time of the decision
@@ -71,7 +72,11 @@ func (m signerMatch) same() []string {
 	case m.signer.Keyless != nil:
 		return []string{"keyless " + m.issuer + "\n" + m.identity}
 	case m.signer.Certificate != nil:
-		return []string{"certificate " + m.identity, "key " + m.key.Fingerprint().String()}
+		out := []string{"key " + m.key.Fingerprint().String(), "certificate " + m.identity}
+		for _, name := range m.names {
+			out = append(out, "certificate "+name)
+		}
+		return out
 	}
 	return []string{"key " + m.fingerprint}
 }

@@ -67,10 +67,24 @@ func (o *outcome) report() Report {
 			}
 		}
 	}
+	report.Warnings = append(report.Warnings, o.anybody()...)
 	if report.Decision == Refused {
 		report.Memory = nil
 	}
 	return report
+}
+
+// anybody warns of rules that ask for no name in a certificate.
+func (o *outcome) anybody() []string {
+	var out []string
+	for _, d := range o.decisions {
+		for _, s := range d.rules.Signers() {
+			if s.Certificate != nil && s.Certificate.AnyIdentity {
+				out = append(out, s.Name+" is accepted, whoever holds it: say who is meant with --certificate-identity")
+			}
+		}
+	}
+	return out
 }
 
 // refusal is the error of a report that refuses.

@@ -43,7 +43,7 @@ func (x *matcher) known(s policy.Signer) *Undecided {
 		}
 		return x.rootReady(s.Keyless.TrustedRoot)
 	case s.Certificate != nil:
-		if s.Certificate.Identity.Valid() != nil {
+		if !s.Certificate.AnyIdentity && s.Certificate.Identity.Valid() != nil {
 			return &Undecided{Why: fmt.Sprintf("signer %q names no identity that can be compared", s.Name), Next: "name it in the policy, or with --certificate-identity"}
 		}
 		if len(x.trust.Authorities[s.Name].Roots) == 0 {

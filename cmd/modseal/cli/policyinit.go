@@ -37,7 +37,8 @@ With TARGET, the policy is made from what that artifact carries: whoever signed 
 and can be verified becomes a signer, and the attestations by them that are there
 are required. It is shown first. Keyless signatures are verified by --trusted-root;
 others by the --key or the --certificate-chain that you name, since what came with an
-artifact proves nothing about itself.
+artifact proves nothing about itself. --certificate-identity and
+--certificate-oidc-issuer leave out everybody else.
 
 Keys and certificates are written into the policy, so that the file can be moved. An
 existing file is never overwritten.`,

@@ -1,7 +1,11 @@
 package cli
 
 import (
+	"fmt"
+	"slices"
+
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/modseal/modseal/cmd/modseal/cli/option"
 	"github.com/modseal/modseal/pkg/modseal"
@@ -16,10 +20,32 @@ func checkTrust(cmd *cobra.Command) error {
 			return err
 		}
 	}
+	for _, name := range append(option.SignerFlags(), "trusted-root", "policy") {
+		if err := notEmpty(cmd, name); err != nil {
+			return err
+		}
+	}
 	for _, name := range []string{"certificate-identity", "certificate-oidc-issuer"} {
 		if err := notBoth(cmd, name, name+"-regexp"); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// notEmpty refuses a flag that is given without a value, as by a variable that is
+// not set: whoever wrote it wants somebody asked for, and not everybody accepted.
+func notEmpty(cmd *cobra.Command, name string) error {
+	f := cmd.Flags().Lookup(name)
+	if f == nil || !f.Changed {
+		return nil
+	}
+	values := []string{f.Value.String()}
+	if list, ok := f.Value.(pflag.SliceValue); ok {
+		values = list.GetSlice()
+	}
+	if slices.Contains(values, "") {
+		return usageError(cmd, fmt.Errorf("--%s is empty: give it a value, or leave it out", name))
 	}
 	return nil
 }

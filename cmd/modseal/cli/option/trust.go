@@ -29,7 +29,7 @@ func (s *Signers) AddFlags(fs *pflag.FlagSet) {
 	fs.StringVar(&s.IdentityRegexp, "certificate-identity-regexp", "", "accept a certificate whose whole name matches the `EXPRESSION`")
 	fs.StringVar(&s.Issuer, "certificate-oidc-issuer", "", "`URL` of the identity provider that vouched for the name: keyless signatures")
 	fs.StringVar(&s.IssuerRegexp, "certificate-oidc-issuer-regexp", "", "the same, as an `EXPRESSION` that the whole URL must match")
-	fs.StringVar(&s.Chain, "certificate-chain", "", "PEM `FILE` of the certificate authorities to believe, roots and intermediates: signatures with a certificate")
+	fs.StringVar(&s.Chain, "certificate-chain", "", "PEM `FILE` of the certificate authorities to believe, roots and intermediates: signatures with a certificate; without --certificate-identity any certificate of theirs is accepted, with a warning")
 	fs.StringVar(&s.TrustedRoot, "trusted-root", "", "trusted root of a Sigstore instance: a `FILE`, or trust:NAME for one of modseal trust show (default: the public-good instance)")
 	fs.BoolVar(&s.Offline, "offline", false, "ask nobody but the registry; trusted roots are files or were stored before (modseal trust update, modseal trust import)")
 }
