@@ -4,10 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 
@@ -75,7 +72,7 @@ func (c *Client) Pull(ctx context.Context, target, dir string, o PullOptions) (*
 	if err != nil {
 		return nil, err
 	}
-	if err := c.remember(ctx, trust, v); err != nil {
+	if err := c.remember(ctx, v); err != nil {
 		return nil, err
 	}
 	return &PullResult{
@@ -91,7 +88,7 @@ func (c *Client) trustedUnlessSkipped(ctx context.Context, o PullOptions, scope 
 		return c.trusted(ctx, o.Trust, scope)
 	}
 	for _, file := range o.Trust.SitePolicyFiles {
-		if _, err := os.Stat(file); !errors.Is(err, fs.ErrNotExist) {
+		if there(file) {
 			return nil, &SitePolicyError{File: file}
 		}
 	}

@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/modseal/modseal/pkg/internal/limits"
@@ -83,16 +85,10 @@ func parseAccepted(raw []byte) (acceptedState, error) {
 }
 
 // remember writes down what v accepted, where its rules ask for it.
-func (c *Client) remember(ctx context.Context, t *trusted, v verify.Verified) error {
-	m := v.Report().Memory
-	if t == nil || m == nil {
-		return nil
-	}
-	for _, rules := range t.rules() {
-		if !rules.Remembers() {
-			continue
-		}
-		if err := c.rememberOne(ctx, rules.Subject, *m); err != nil {
+func (c *Client) remember(ctx context.Context, v verify.Verified) error {
+	memories := v.Remember()
+	for _, subject := range slices.Sorted(maps.Keys(memories)) {
+		if err := c.rememberOne(ctx, subject, memories[subject]); err != nil {
 			return fmt.Errorf("remember what was accepted: %w", err)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"strings"
 
 	"github.com/modseal/modseal/pkg/internal/limits"
@@ -94,7 +95,7 @@ func (o TrustOptions) sources(scope string) ([]ruleSource, error) {
 	for _, file := range o.SitePolicyFiles {
 		s, err := fromPolicy(file, scope)
 		switch {
-		case errors.Is(err, fs.ErrNotExist):
+		case errors.Is(err, fs.ErrNotExist) && !there(file):
 		case err != nil:
 			return nil, err
 		default:
@@ -108,6 +109,13 @@ func (o TrustOptions) sources(scope string) ([]ruleSource, error) {
 		}
 	}
 	return out, nil
+}
+
+// there reports whether a policy of the site has its name: one that leads nowhere
+// is a mistake and not the absence of a policy.
+func there(file string) bool {
+	_, err := os.Lstat(file)
+	return !errors.Is(err, fs.ErrNotExist)
 }
 
 // chosen returns the rules that the user chose.

@@ -43,7 +43,7 @@ func (c *Client) Verify(ctx context.Context, target string, o TrustOptions) (*Ve
 	if err := a.compareMembers(ctx, v); err != nil {
 		return nil, err
 	}
-	if err := c.remember(ctx, t, v); err != nil {
+	if err := c.remember(ctx, v); err != nil {
 		return nil, err
 	}
 	return &VerifyResult{Reference: l.String(), Digest: a.descriptor.Digest.String(), Verification: v.Report()}, nil

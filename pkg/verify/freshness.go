@@ -162,7 +162,12 @@ func (d *decision) rollback(this release) (found, next string) {
 
 // remember notes this as the newest, and never an earlier time than before.
 func (d *decision) remember(this release) {
-	d.memory = &Memory{Digest: d.subject.Descriptor.Digest, Version: this.version, Created: this.created, At: d.x.now}
+	d.memory = &Memory{Digest: d.subject.Descriptor.Digest, Created: this.created, At: d.x.now}
+	// What is too long to be compared need not be kept, either: a publisher of one
+	// model must not fill what is remembered of all.
+	if len(this.version) <= limits.VersionBytes {
+		d.memory.Version = this.version
+	}
 	if m := d.x.trust.Remembered; m != nil && m.At.After(d.memory.At) {
 		d.memory.At = m.At
 	}

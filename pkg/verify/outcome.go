@@ -51,7 +51,7 @@ func (o *outcome) report() Report {
 	report := Report{Subject: o.subject.Name, Digest: o.subject.Descriptor.Digest, Decision: Accepted, Policy: o.policy(), Checks: o.checks()}
 	for _, d := range o.decisions {
 		report.Requirements = append(report.Requirements, d.results...)
-		if d.memory != nil {
+		if d.remembers() {
 			report.Memory = d.memory
 		}
 		for _, r := range d.results {
@@ -72,6 +72,29 @@ func (o *outcome) report() Report {
 		report.Memory = nil
 	}
 	return report
+}
+
+// remembers reports whether what the rules ask to remember is so: what does not
+// meet all of them says nothing about what is the newest, even where the rules
+// only warn. Else anybody could have a version remembered that nobody released.
+func (d *decision) remembers() bool {
+	return d.memory != nil && !slices.ContainsFunc(d.results, func(r RequirementResult) bool { return r.Outcome == Failed })
+}
+
+// memories are what to remember, by the subject of the rules that ask for it.
+func (o *outcome) memories() map[string]Memory {
+	out := map[string]Memory{}
+	for _, d := range o.decisions {
+		if !d.remembers() {
+			continue
+		}
+		m := *d.memory
+		if before, known := out[d.rules.Subject]; known {
+			m = m.Newest(before)
+		}
+		out[d.rules.Subject] = m
+	}
+	return out
 }
 
 // anybody warns of rules that ask for no name in a certificate.

@@ -148,6 +148,8 @@ func (w *world) memoryRows() []decisionRow {
 	untold := verify.Memory{Digest: before.Digest, At: before.At}
 	soon := before
 	soon.At = now.Add(time.Minute)
+	endless := row("a version that is too long to be compared", strings.Repeat("9", 1000), now, nil, now, accepted)
+	endless.memory.Version = ""
 	return []decisionRow{
 		row("nothing remembered", "1.0.0", zero, nil, now, accepted),
 		row("newer than remembered", "2.0.1", now, &before, now, accepted),
@@ -162,6 +164,7 @@ func (w *world) memoryRows() []decisionRow {
 		row("clock a little behind", "3.0.0", now, &soon, now, accepted),
 		row("clock set forward before, right now", "3.0.0", now, &verify.Memory{Digest: before.Digest, Version: "1.0.0", At: now.AddDate(1, 0, 0)}, now, refused, "a clock that was set back", "remove what is remembered"),
 		row("clock set forward", "3.0.0", now, &before, now.AddDate(1, 0, 0), accepted),
+		endless,
 	}
 }
 

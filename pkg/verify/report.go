@@ -46,7 +46,7 @@ type Report struct {
 	// Requirements are all requirements of all rules, in their order.
 	Requirements []RequirementResult `json:"requirements,omitempty"`
 	// Memory is what to remember for the next decision about this scope; nil when
-	// no rules ask for it or the model was not accepted.
+	// no rules ask for it, or those that do are not met.
 	Memory *Memory `json:"memory,omitempty"`
 }
 

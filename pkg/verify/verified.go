@@ -44,6 +44,8 @@ type state struct {
 	model   *artifacttypes.Model
 	report  Report
 	members map[string]digest.Digest // of grouping tars; nil when unknown
+
+	memories map[string]Memory // by subject of the rules
 }
 
 // Valid reports whether v comes from a verification.
@@ -102,6 +104,15 @@ func (v Verified) Members() (map[string]digest.Digest, bool) {
 		return nil, false
 	}
 	return maps.Clone(v.state.members), true
+}
+
+// Remember returns what is to be remembered of this decision for the next ones,
+// by the subject of the rules that ask for it and hold (policy.Rules.Subject).
+func (v Verified) Remember() map[string]Memory {
+	if v.state == nil {
+		return nil
+	}
+	return maps.Clone(v.state.memories)
 }
 
 // SkipUnsafe makes a Verified without verifying anything but the form of the

@@ -74,7 +74,7 @@ func Verify(ctx context.Context, s Subject, evidence []Evidence, rulings ...Ruli
 	if report.Decision == Refused {
 		return Verified{}, o.refusal(report)
 	}
-	return Verified{&state{subject: s.clone(), model: o.model, report: report, members: o.members()}}, nil
+	return Verified{&state{subject: s.clone(), model: o.model, report: report, members: o.members(), memories: o.memories()}}, nil
 }
 
 // Explain decides like [Verify] and reports a refusal, with the decision
