@@ -93,6 +93,12 @@ func (c Condition) NeedsConfig() bool {
 	return c.program != nil && slices.Contains(c.program.uses, varConfig)
 }
 
+// needsManifest reports whether the expression asks for what a signature of the
+// manifest binds and an OMS statement does not.
+func (c Condition) needsManifest() bool {
+	return c.NeedsConfig() || c.program != nil && slices.Contains(c.program.uses, varAnnotations)
+}
+
 // Eval returns nil when the condition holds for the facts. Otherwise the error is
 // a [*ConditionError], or that of ctx when it is done. What an expression may cost
 // is bounded by the Condition limits of pkg/internal/limits, whatever the facts.

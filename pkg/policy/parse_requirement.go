@@ -2,6 +2,7 @@ package policy
 
 import (
 	"io/fs"
+	"slices"
 	"strings"
 
 	"github.com/Masterminds/semver/v3"
@@ -19,7 +20,7 @@ func (d *document) requirements(m mapping) ([]Requirement, error) {
 	}
 	var reqs []Requirement
 	var oms *Requirement
-	signatures, signers := false, false
+	signatures, signers, attestations := false, false, false
 	for _, item := range items {
 		req, err := d.requirement(item)
 		if err != nil {
@@ -33,6 +34,7 @@ func (d *document) requirements(m mapping) ([]Requirement, error) {
 		}
 		signatures = signatures || req.Signature != nil
 		signers = signers || len(req.Signers()) > 0
+		attestations = attestations || req.Attestation != nil
 		reqs = append(reqs, req)
 	}
 	switch {
@@ -40,8 +42,26 @@ func (d *document) requirements(m mapping) ([]Requirement, error) {
 		return nil, d.errorf(oms.Line, "oms has no signers, and there is no signature requirement whose signers it could use; add signers to oms")
 	case !signers:
 		return nil, d.errorf(line(n), "the requirements name no signers: conditions and freshness are about what somebody must have vouched for; add a signature requirement")
+	case !signatures && !attestations:
+		return reqs, d.unvouched(reqs)
 	}
 	return reqs, nil
+}
+
+// unvouched refuses what is asked of a config or annotations that nobody signed:
+// an OMS statement binds files alone, so that whoever can push gives the signed
+// files of an old model the version of a new one.
+func (d *document) unvouched(reqs []Requirement) error {
+	const add = "oms requirements are about files, and nobody vouches for the config and the annotations; add a signature or an attestation requirement"
+	for _, req := range reqs {
+		switch {
+		case req.Freshness != nil:
+			return d.errorf(req.Line, "freshness is about the version in the config: %s", add)
+		case slices.ContainsFunc(req.Expressions(), Condition.needsManifest):
+			return d.errorf(req.Line, "a condition asks for the config or the annotations: %s", add)
+		}
+	}
+	return nil
 }
 
 func (d *document) requirement(n ast.Node) (Requirement, error) {

@@ -8,6 +8,9 @@ func refusedRequirements(t *testing.T) map[string]refusal {
 	return map[string]refusal{
 		"nobody vouches":             {scopeOf("conditions: [files.size() > 0]"), 6, "the requirements name no signers", true},
 		"only freshness":             {scopeOf("freshness: {remember: true}"), 6, "the requirements name no signers", true},
+		"freshness of files":         {scopeOf("oms: {required: true, signers: [{name: a, key: a.pub}]}\n      - freshness: {remember: true}"), 7, "freshness is about the version in the config: oms requirements are about files", true},
+		"config of files":            {scopeOf("oms: {required: true, signers: [{name: a, key: a.pub}]}\n      - conditions: [\"config.descriptor.licenses.size() > 0\"]"), 7, "asks for the config or the annotations: oms requirements are about files", true},
+		"annotations of files":       {scopeOf("oms: {required: true, signers: [{name: a, key: a.pub}]}\n      - conditions: [\"annotations.size() > 0\"]"), 7, "asks for the config or the annotations: oms requirements are about files", true},
 		"two kinds":                  {replace("      - freshness:", "        freshness: {remember: true}\n      - freshness:"), 84, "begin another requirement with - before freshness", false},
 		"three of two":               {replace("threshold: 3", "threshold: 5"), 47, "threshold 5 is not between 1 and the number of different signers, 4", true},
 		"threshold below 1":          {replace("threshold: 3", "threshold: -1"), 47, "threshold -1 is not between 1 and 1000", false},
