@@ -25,7 +25,7 @@ type DirectoryOptions struct {
 	AllowSymlinks bool
 	// IgnorePaths are paths relative to the model that are left out, with what is
 	// below them. For a verification they are files that may be there without being
-	// signed.
+	// signed, where the policies allow it.
 	IgnorePaths []string
 	// GitPaths takes what git keeps at the top of the directory for part of the
 	// model.

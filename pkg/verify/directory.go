@@ -73,7 +73,8 @@ type DirectoryOptions struct {
 	// LegacyPredicate accepts the statements of model_signing 0.2, by rules from the
 	// command line; policies say it themselves.
 	LegacyPredicate bool
-	// Ignored may be in the model without being signed.
+	// Ignored may be in the model without being signed, by rules from the command
+	// line; those of policies must allow it.
 	Ignored statement.Subtrees
 	// GitPaths demands that what git keeps at the top is signed too, unless the
 	// signer recorded it as left out.

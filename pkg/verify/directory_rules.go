@@ -2,9 +2,11 @@ package verify
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/modseal/modseal/pkg/policy"
+	"github.com/modseal/modseal/pkg/statement"
 )
 
 // directoryDemand is a requirement as a directory can meet it: OMS statements by
@@ -96,6 +98,9 @@ func (d *directoryRuling) form(s *DirectorySignature) []string {
 	var wrong []string
 	for _, o := range d.oms {
 		wrong = append(wrong, formAgainst(s, o)...)
+		if !fromCommandLine(d.rules) {
+			wrong = append(wrong, d.ignoredAgainst(o)...)
+		}
 	}
 	if d.options.Strict {
 		for _, r := range s.Relaxations {
@@ -106,6 +111,22 @@ func (d *directoryRuling) form(s *DirectorySignature) []string {
 	}
 	slices.Sort(wrong)
 	return slices.Compact(wrong)
+}
+
+// ignoredAgainst returns what the caller leaves out that the rule of a policy does
+// not: a file in it would be used without being signed.
+func (d *directoryRuling) ignoredAgainst(rule policy.OMSRequirement) []string {
+	if rule.AnyIgnorePaths || rule.UnsignedFiles {
+		return nil
+	}
+	allowed := append(statement.DefaultIgnorePaths(), rule.IgnorePaths...)
+	var wrong []string
+	for _, p := range slices.Sorted(maps.Keys(d.options.Ignored)) {
+		if !statement.Ignored(p, allowed) {
+			wrong = append(wrong, fmt.Sprintf("%q is to be ignored (--ignore-paths), which the rules do not allow (ignorePaths)", shorten(p)))
+		}
+	}
+	return wrong
 }
 
 // formAgainst returns what a statement does that the rule does not allow. The
