@@ -1,0 +1,6 @@
+//go:build !race
+
+package modseal
+
+// slowdown is how much more processor time than usual the tests may take.
+const slowdown = 1
