@@ -44,7 +44,7 @@ var commands = map[string]func(ts *testscript.TestScript, neg bool, args []strin
 	"sequence": sequence,
 	"cache":    startCache,
 	"hosts":    writeHosts,
-	"stop":     stopRegistry,
+	"close":    closeRegistry,
 	"fault":    setFault,
 	"heal":     heal,
 	// artifacts

@@ -38,8 +38,8 @@ func writeHosts(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(os.WriteFile(filepath.Join(dir, "hosts.toml"), []byte(text), 0o644))
 }
 
-// stop NAME stops a registry or a cache: connections to it are refused.
-func stopRegistry(ts *testscript.TestScript, neg bool, args []string) {
-	usage(ts, len(args) == 1, neg, "stop NAME")
+// close NAME stops a registry or a cache: connections to it are refused.
+func closeRegistry(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, len(args) == 1, neg, "close NAME")
 	ts.Check(named(ts, args[0]).Close())
 }
