@@ -81,6 +81,14 @@ func (m referenceModel) signature(t *testing.T) (s *verify.DirectorySignature, b
 func TestEveryReferenceModelVerifies(t *testing.T) {
 	t.Parallel()
 	rulings := referenceRulings(t)
+	var want []string
+	for _, m := range referenceModels() {
+		want = append(want, filepath.Join(testdata, m.name()))
+	}
+	there, err := filepath.Glob(filepath.Join(testdata, "v*"))
+	if slices.Sort(want); err != nil || !slices.Equal(there, want) {
+		t.Errorf("the models are %q, %v; the table has %q", there, err, want)
+	}
 	for _, m := range referenceModels() {
 		s, _, files := m.signature(t)
 		if diff := cmp.Diff(m.relaxations, s.Relaxations); diff != "" {
