@@ -215,6 +215,9 @@ func (c *Client) known(ctx context.Context, s ruleSource, offline bool) (verify.
 	if t.Roots, err = c.roots(ctx, s.rules.TrustedRoots, s.file, offline); err != nil {
 		return verify.Trust{}, err
 	}
+	if s.rules.Remembers() {
+		t.RememberedIn = c.o.state(acceptedFile)
+	}
 	t.Remembered, err = c.remembered(s.rules)
 	return t, err
 }

@@ -131,7 +131,7 @@ func directoryNext(c cause) string {
 	case causeOtherKey:
 		return "if another key is the right one, name it with --key FILE"
 	case causeOtherAuthority:
-		return "if its authority is to be trusted, name its root"
+		return "if its authority is to be trusted, name its root, and the intermediates between (roots and intermediates in a policy, all of them in --certificate-chain)"
 	case causeOtherLog, causeOtherTSA:
 		return "if those services are to be trusted, take a trusted root that has them: --trusted-root FILE"
 	case causeExpired, causeNoEntry, causeNoTime, causeNoSCT, causeWindow, causeAge:
@@ -139,5 +139,5 @@ func directoryNext(c cause) string {
 	case causeClock:
 		return "set the clock of this machine"
 	}
-	return "if that is the right signer, let the rules have it; else fetch the signature again from where it came"
+	return "if that is the right signer, name it in the policy or with the flags; else fetch the signature again from where it came"
 }

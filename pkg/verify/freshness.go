@@ -40,6 +40,9 @@ func (s Subject) release() (release, error) {
 	return newRelease(config.Descriptor.Version, created), nil
 }
 
+// unordered holds for a release that no other can be compared with.
+func (r release) unordered() bool { return r.semver == nil && r.created.IsZero() }
+
 func (r release) String() string {
 	switch {
 	case r.version != "" && !r.created.IsZero():
@@ -84,6 +87,13 @@ func (d *decision) freshness(req policy.FreshnessRequirement) RequirementResult 
 	}
 	r.Found = this.String()
 	if !req.Remember {
+		return r
+	}
+	if this.unordered() {
+		// Accepted, it would stand in the way of every version after it, and be
+		// passed by every one before it.
+		r.fail(this.String()+", which cannot be compared with another: nobody could tell an older one from a newer one",
+			nil, "have the model published with a version, such as modseal push --set version=1.0.0, or with a time of creation")
 		return r
 	}
 	if found, next := d.rollback(this); found != "" {
@@ -142,7 +152,7 @@ func (d *decision) rollback(this release) (found, next string) {
 	}
 	if d.x.now.Before(m.At.Add(-clockTolerance)) {
 		return fmt.Sprintf("a clock that was set back: it says %s, and something was accepted at %s", stamp(d.x.now), stamp(m.At)),
-			"set the clock of this machine; if it was wrong before and is right now, remove what is remembered"
+			"set the clock of this machine; if it was wrong before and is right now, " + d.forget()
 	}
 	if m.Digest == d.subject.Descriptor.Digest {
 		return "", ""
@@ -152,12 +162,21 @@ func (d *decision) rollback(this release) (found, next string) {
 	switch {
 	case !known:
 		return fmt.Sprintf("%s, of which nobody can tell whether it is older than %s (%s)", this, shortDigest(m.Digest), before),
-			"have the model published with a version, or remove what is remembered"
+			"have the model published with a version, or " + d.forget()
 	case older:
 		return fmt.Sprintf("%s, which is older than %s (%s): a rollback", this, shortDigest(m.Digest), before),
-			"pull the newest version; if going back is meant, remove what is remembered"
+			"pull the newest version; if going back is meant, " + d.forget()
 	}
 	return "", ""
+}
+
+// forget says how to begin anew.
+func (d *decision) forget() string {
+	out := "remove what is remembered of " + d.rules.Subject
+	if in := d.x.trust.RememberedIn; in != "" {
+		out += " from " + in
+	}
+	return out
 }
 
 // remember notes this as the newest, and never an earlier time than before.

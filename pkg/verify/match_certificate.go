@@ -74,26 +74,26 @@ func chain(s *signedStatement, a trust.Authority, t observed) *miss {
 	_, err := s.leaf.Verify(options)
 	var invalid x509.CertificateInvalidError
 	if !errors.As(err, &invalid) || invalid.Reason != x509.Expired {
-		return otherChain(err)
+		return otherChain(s.leaf, err)
 	}
 	if invalid.Cert != nil && invalid.Cert.Equal(s.leaf) {
 		// Whether it was right at any time decides what is told.
 		options.CurrentTime = s.leaf.NotAfter
 		var unknown x509.UnknownAuthorityError
 		if _, err := s.leaf.Verify(options); errors.As(err, &unknown) {
-			return otherChain(err)
+			return otherChain(s.leaf, err)
 		}
 	}
 	return expired(s.leaf, invalid.Cert, t)
 }
 
-func otherChain(err error) *miss {
+func otherChain(leaf *x509.Certificate, err error) *miss {
 	var unknown x509.UnknownAuthorityError
 	switch {
 	case err == nil:
 		return nil
 	case errors.As(err, &unknown):
-		return missf(causeOtherAuthority, "it does not chain to a trusted root")
+		return missf(causeOtherAuthority, "it does not chain to a trusted root; it was issued by %s", quoted(leaf.Issuer.String()))
 	}
 	return missf(causeOtherAuthority, "it is not valid (%s)", errorText(err))
 }

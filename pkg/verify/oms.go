@@ -85,7 +85,7 @@ func (d *decision) oms(rule policy.OMSRequirement, explicit bool) *RequirementRe
 		r.Details = bounded(o.relaxed)
 	case len(o.mismatches) > 0:
 		found, each := describeMismatches(o.mismatches)
-		r.fail(found, each, "the signed files are not these: ask the signer which files belong to the model, or have this one signed: "+d.sign())
+		r.fail(found, each, "the signed files are not these: ask the signer which files belong to the model, or have this one signed: "+d.sign(rule.Signers))
 	case rule.Required:
 		found, each := foundInstead(all)
 		r.fail(found, each, d.next(KindOMS, all, rule.Signers))

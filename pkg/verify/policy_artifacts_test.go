@@ -132,7 +132,7 @@ func (w *world) memoryRows() []decisionRow {
 		out := decisionRow{
 			name: name, policy: "- signature: {signers: [$release]}\n- freshness: {remember: true}", model: &m,
 			evidence: [][]byte{w.key("release", virtual.Claim{Payload: cosign(w.t, d)})}, want: want, says: says,
-			edit: func(r *verify.Ruling) { r.Trust.Remembered, r.Trust.Now = remembered, at },
+			edit: func(r *verify.Ruling) { r.Trust.Remembered, r.Trust.RememberedIn, r.Trust.Now = remembered, "accepted.json", at },
 		}
 		if want == accepted {
 			out.memory = &verify.Memory{Digest: d, Version: version, Created: created, At: at}
@@ -153,12 +153,16 @@ func (w *world) memoryRows() []decisionRow {
 	return []decisionRow{
 		row("nothing remembered", "1.0.0", zero, nil, now, accepted),
 		row("newer than remembered", "2.0.1", now, &before, now, accepted),
-		row("rollback to an older good version", "1.9.9", now, &before, now, refused, `version "1.9.9"`, `version "2.0.0"`, "a rollback", "remove what is remembered"),
+		row("rollback to an older good version", "1.9.9", now, &before, now, refused, `version "1.9.9"`, `version "2.0.0"`, "a rollback", "remove what is remembered of registry.example.com/team/demo from accepted.json"),
 		row("the same version, rebuilt", "2.0.0", now, &before, now, accepted),
 		row("the same version, of an earlier time", "2.0.0", now.AddDate(0, -2, 0), &before, now, refused, "a rollback"),
 		row("rollback by time of creation", "", now.AddDate(0, -2, 0), &before, now, refused, "a rollback"),
 		row("newer by time of creation", "", now, &before, now, accepted),
-		row("nothing to compare", "", zero, &timeless, now, refused, "nobody can tell whether it is older"),
+		row("no version and no time, first", "", zero, nil, now, refused, "a model without version and time of creation, which cannot be compared", "--set version=1.0.0"),
+		row("no version and no time, later", "", zero, &before, now, refused, "which cannot be compared"),
+		row("a version that is none, first", "latest", zero, nil, now, refused, `version "latest", which cannot be compared`),
+		row("a version that is none, with a time", "latest", now, nil, now, accepted),
+		row("one has a version, the other a time", "", now, &timeless, now, refused, "nobody can tell whether it is older"),
 		row("nothing was known of the remembered", "3.0.0", now, &untold, now, refused, "nobody can tell"),
 		row("clock set back", "3.0.0", now, &before, now.Add(-24*time.Hour), refused, "a clock that was set back", "set the clock"),
 		row("clock a little behind", "3.0.0", now, &soon, now, accepted),

@@ -41,7 +41,7 @@ func (w *world) keylessRows() []decisionRow {
 		{name: "keyless long after the certificate", policy: ci, edit: later(1000 * time.Hour), evidence: [][]byte{w.keyless(virtual.Identity{}, good)}, want: accepted},
 		{name: "keyless of an instance without a log", policy: unlogged, evidence: [][]byte{w.keyless(virtual.Identity{}, virtual.Claim{Timestamp: true})}, want: accepted},
 		{name: "keyless without log and timestamp", policy: unlogged, evidence: [][]byte{w.keyless(virtual.Identity{}, virtual.Claim{})}, want: refused, says: []string{"nobody trusted says when it was signed"}},
-		{name: "keyless without a log entry", policy: ci, evidence: [][]byte{w.keyless(virtual.Identity{}, virtual.Claim{Timestamp: true})}, want: refused, says: []string{"signed keyless, but it has no entry of a transparency log"}},
+		{name: "keyless without a log entry", policy: ci, evidence: [][]byte{w.keyless(virtual.Identity{}, virtual.Claim{Timestamp: true})}, want: refused, says: []string{"signed keyless, but it has no entry of a transparency log", "sign it yourself: modseal sign registry.example.com/team/demo@sha256:", " --keyless"}},
 		{name: "keyless without a time", policy: ci, evidence: [][]byte{w.keyless(virtual.Identity{}, virtual.Claim{Log: virtual.LogV2})}, want: refused, says: []string{"nobody trusted says when it was signed"}},
 		{name: "keyless with a TSA that is not in the root", policy: ci, evidence: [][]byte{foreignTime.JSON(w.t)}, want: refused, says: []string{"its timestamp is of an authority that is not in the trusted root"}},
 		{name: "keyless with a log that is not in the root", policy: ci, evidence: [][]byte{foreignLog.JSON(w.t)}, want: refused, says: []string{"log that is not in the trusted root"}},
@@ -161,7 +161,7 @@ func (w *world) certificateChainRows() []decisionRow {
 	}
 	return []decisionRow{
 		{name: "certificate of another authority of the same name", policy: alice, evidence: [][]byte{sign(w.rival.Issue(w.t, leaf), virtual.Claim{}).JSON(w.t)}, want: refused, says: []string{"does not chain to a trusted root"}},
-		{name: "chain without its intermediate", policy: alice, evidence: [][]byte{sign(alone, virtual.Claim{}).JSON(w.t)}, want: refused, says: []string{"does not chain to a trusted root"}},
+		{name: "chain without its intermediate", policy: alice, evidence: [][]byte{sign(alone, virtual.Claim{}).JSON(w.t)}, want: refused, says: []string{"does not chain to a trusted root; it was issued by", "the intermediates between", "--key PRIVATE-KEY --certificate CERTIFICATE"}},
 		{name: "intermediate of the policy", policy: alice, edit: with(w.corp.Root(), w.corp.Intermediate()), evidence: [][]byte{sign(alone, virtual.Claim{}).JSON(w.t)}, want: accepted},
 		{name: "chain with its root", policy: alice, evidence: [][]byte{sign(withRoot, virtual.Claim{}).JSON(w.t)}, want: accepted},
 		{name: "chain with a root of its own", policy: alice, evidence: [][]byte{sign(ownRoot, virtual.Claim{}).JSON(w.t)}, want: refused, says: []string{"does not chain to a trusted root"}},

@@ -37,6 +37,9 @@ type Trust struct {
 	// Remembered is the newest version that was accepted before, for rules that
 	// ask for it; nil when there is none.
 	Remembered *Memory
+	// RememberedIn is where Remembered is kept, in the words of who reads a
+	// refusal; it may be empty.
+	RememberedIn string
 	// Now is the time of the decision; zero means the clock of the machine.
 	Now time.Time
 }
