@@ -2,6 +2,7 @@ package modseal
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -90,9 +91,14 @@ func (c *Client) checkRoots(ctx context.Context, p *policy.Policy, file string, 
 	var out []policy.Warning
 	for _, r := range p.TrustedRoots {
 		warn := func(message string) {
-			out = append(out, policy.Warning{Line: 1, Message: fmt.Sprintf("trusted root %q: %s", r.Name, message)})
+			out = append(out, policy.Warning{Message: fmt.Sprintf("trusted root %q: %s", r.Name, message)})
 		}
 		root, err := c.root(ctx, r, file, true)
+		var missing *verify.Undecided
+		if errors.As(err, &missing) {
+			warn("without a network nothing could be decided: " + missing.Why + "; " + missing.Next)
+			continue
+		}
 		if err != nil {
 			warn(err.Error())
 			continue

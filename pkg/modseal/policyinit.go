@@ -31,6 +31,9 @@ type PolicyDraft struct {
 	Text []byte `json:"-"`
 	// Found is what Target carries, bundle by bundle.
 	Found []FoundClaim `json:"found,omitempty"`
+	// Unused are the keys that were named and have signed nothing of Target, so
+	// that the policy does not name them.
+	Unused []string `json:"unused,omitempty"`
 }
 
 // FoundClaim is a bundle of the artifact that a policy is made from.
@@ -42,7 +45,9 @@ type FoundClaim struct {
 	Why           string `json:"why,omitempty"`    // why it is not part of the policy
 }
 
-// DraftPolicy makes the text of a policy, and shows what it was made of.
+// DraftPolicy makes the text of a policy, and shows what it was made of. When
+// nobody can be verified, the error is a [*verify.Undecided], and the draft has
+// what was found and no text.
 func (c *Client) DraftPolicy(ctx context.Context, p PolicyInit) (*PolicyDraft, error) {
 	if p.Target == "" {
 		return c.draftFromSigners(ctx, p)
@@ -67,7 +72,13 @@ func (c *Client) DraftPolicy(ctx context.Context, p PolicyInit) (*PolicyDraft, e
 		return nil, err
 	}
 	if len(ruling.Rules.Signers()) == 0 {
-		return nil, nobody(a, unverified(evidence))
+		found := unverified(evidence)
+		for i := range found {
+			if found[i].Why == "" {
+				found[i].Why = "nothing is given to verify it with"
+			}
+		}
+		return &PolicyDraft{Found: found}, nobody(a, found)
 	}
 	report, err := verify.Explain(ctx, a.subject(), evidence, ruling)
 	if err != nil {
@@ -76,12 +87,19 @@ func (c *Client) DraftPolicy(ctx context.Context, p PolicyInit) (*PolicyDraft, e
 	found := foundClaims(evidence, report)
 	draft := draftOf(ruling.Rules, report)
 	if len(draft.Signature.Signers) == 0 {
-		return nil, nobody(a, found)
+		return &PolicyDraft{Found: found}, nobody(a, found)
 	}
 	draft.Prefix, draft.From = p.Prefix, a.at(a.descriptor)
 	draft.OMS.Required = draft.OMS.Required || p.OMSRequired
 	text, err := p.text(draft, ruling.Trust)
-	return &PolicyDraft{Text: text, Found: found}, err
+	return &PolicyDraft{Text: text, Found: found, Unused: p.unused(found)}, err
+}
+
+// unused returns the keys by which nothing was verified.
+func (p PolicyInit) unused(found []FoundClaim) []string {
+	return slices.DeleteFunc(slices.Clone(p.Trust.Keys), func(key string) bool {
+		return slices.ContainsFunc(found, func(f FoundClaim) bool { return f.Signer == key })
+	})
 }
 
 // draftFromSigners makes a policy of signers alone.
@@ -275,6 +293,6 @@ func nobody(a *artifact, found []FoundClaim) error {
 	}
 	return &verify.Undecided{
 		Subject: a.at(a.descriptor), Why: "there is nobody to trust: " + why,
-		Next: "name the key of its signer with --key FILE, or its authorities with --certificate-chain FILE; modseal tree " + a.at(a.descriptor) + " shows what is attached",
+		Next: "name the key of its signer with --key FILE, its authorities with --certificate-chain FILE, or the trusted root of a private Sigstore instance with --trusted-root FILE; modseal tree " + a.at(a.descriptor) + " shows what is attached",
 	}
 }

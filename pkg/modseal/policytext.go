@@ -65,6 +65,19 @@ func (p PolicyInit) text(d policy.Draft, known verify.Trust) ([]byte, error) {
 	return text, nil
 }
 
+// CheckNewPolicy returns the error of [WritePolicy] for a file that exists, before
+// anybody is asked anything.
+func CheckNewPolicy(file string) error {
+	if _, err := os.Lstat(file); err != nil {
+		return nil //nolint:nilerr // what else is wrong shows when it is written
+	}
+	return policyExists(file)
+}
+
+func policyExists(file string) error {
+	return fmt.Errorf("%w: %s exists and is not overwritten; edit it, or write to another --file", ErrUsage, file)
+}
+
 // WritePolicy writes the text of a new policy to file, making its directory. A
 // file that exists is not overwritten.
 func WritePolicy(file string, text []byte) error {
@@ -73,7 +86,7 @@ func WritePolicy(file string, text []byte) error {
 	}
 	err := writeNew(file, text, 0o644)
 	if errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("%w: %s exists and is not overwritten; edit it, or write to another --file", ErrUsage, file)
+		return policyExists(file)
 	}
 	return err
 }

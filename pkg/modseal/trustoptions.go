@@ -239,6 +239,9 @@ func (c *Client) identify(ctx context.Context, s policy.Signer, policyFile strin
 	}
 	var already *TrustError
 	if err != nil && !errors.As(err, &already) {
+		if errors.Is(err, trust.ErrInvalidCertificate) {
+			return &TrustError{Err: fmt.Errorf("signer %w", err)} // it begins with the name
+		}
 		err = &TrustError{Err: fmt.Errorf("signer %q: %w", s.Name, err)}
 	}
 	return err

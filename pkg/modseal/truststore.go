@@ -129,7 +129,7 @@ func (s *TrustShow) Check(maxAge time.Duration) error {
 	}
 	return &TrustError{&verify.Undecided{
 		Why:  errors.Join(bad...).Error(),
-		Next: "modseal trust update where there is a network, or modseal trust import FILE with newer ones",
+		Next: "modseal trust update where there is a network, or modseal trust import FILE with newer ones; for what came from a file, modseal trust add with --fetched TIME and --replace",
 	}}
 }
 

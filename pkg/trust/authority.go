@@ -68,7 +68,7 @@ func ParseChain(name string, data []byte) (Authority, error) {
 func (a Authority) check() error {
 	for _, c := range a.Roots {
 		if !selfSigned(c) {
-			return fmt.Errorf("%s: %w: %q is no root but an intermediate: it was issued by %q, whose certificate is the one to trust",
+			return fmt.Errorf("%s: %w: %q is no root but an intermediate: it was issued by %q, whose certificate is the one to trust; name this one among the intermediates",
 				a.Name, ErrInvalidCertificate, c.Subject, c.Issuer)
 		}
 	}

@@ -132,7 +132,9 @@ func (w *world) memoryRows() []decisionRow {
 		out := decisionRow{
 			name: name, policy: "- signature: {signers: [$release]}\n- freshness: {remember: true}", model: &m,
 			evidence: [][]byte{w.key("release", virtual.Claim{Payload: cosign(w.t, d)})}, want: want, says: says,
-			edit: func(r *verify.Ruling) { r.Trust.Remembered, r.Trust.RememberedIn, r.Trust.Now = remembered, "accepted.json", at },
+			edit: func(r *verify.Ruling) {
+				r.Trust.Remembered, r.Trust.RememberedIn, r.Trust.Now = remembered, "accepted.json", at
+			},
 		}
 		if want == accepted {
 			out.memory = &verify.Memory{Digest: d, Version: version, Created: created, At: at}

@@ -220,7 +220,7 @@ func hints(err error) []string {
 	case errors.As(err, &reference) && reference.Next != "":
 		return []string{reference.Next}
 	case as[*modseal.SitePolicyError](err):
-		return []string{"leave --no-verify out; what the policy asks for: modseal policy explain"}
+		return []string{"leave --no-verify out; what the policy asks for: modseal policy explain REF"}
 	case errors.As(err, &refusal):
 		var out []string
 		seen := map[string]bool{}

@@ -1,8 +1,11 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"os"
 
 	"github.com/spf13/cobra"
 
@@ -10,6 +13,7 @@ import (
 	"github.com/modseal/modseal/cmd/modseal/cli/render"
 	"github.com/modseal/modseal/pkg/modseal"
 	"github.com/modseal/modseal/pkg/sign"
+	"github.com/modseal/modseal/pkg/verify"
 )
 
 func (a *app) policyCommand() *cobra.Command {
@@ -53,12 +57,31 @@ is wrong or perhaps not meant.`,
 			return err
 		}
 		res, err := client.CheckPolicy(cmd.Context(), file, target)
+		if errors.Is(err, fs.ErrNotExist) && missing(file) {
+			return a.noPolicy(file)
+		}
 		if err != nil {
 			return err
 		}
 		return a.print(&o, res, func(w io.Writer) { writePolicyCheck(w, res) })
 	}
 	return cmd
+}
+
+func missing(file string) bool {
+	_, err := os.Lstat(file)
+	return errors.Is(err, fs.ErrNotExist)
+}
+
+// noPolicy says that there is no policy to check, and where there is one.
+func (a *app) noPolicy(file string) error {
+	next := "name another file, or have one written: modseal policy init --file " + file
+	for _, site := range a.env.sitePolicies() {
+		if !missing(site) {
+			next += "; that of the site: modseal policy check " + site
+		}
+	}
+	return &verify.Undecided{Why: "there is no policy at " + file, Next: next}
 }
 
 func writePolicyCheck(w io.Writer, r *modseal.PolicyCheck) {
@@ -72,7 +95,11 @@ func writePolicyCheck(w io.Writer, r *modseal.PolicyCheck) {
 		f.Add("applies", r.Target+": scope "+r.AppliedScope)
 	}
 	for _, warning := range r.Warnings {
-		f.Add("warning", fmt.Sprintf("%s:%d: %s", r.File, warning.Line, warning.Message))
+		where := r.File
+		if warning.Line > 0 {
+			where += fmt.Sprintf(":%d", warning.Line)
+		}
+		f.Add("warning", where+": "+warning.Message)
 	}
 	f.Flush()
 }

@@ -35,10 +35,11 @@ the given prefix, and nothing else.
 
 With TARGET, the policy is made from what that artifact carries: whoever signed it
 and can be verified becomes a signer, and the attestations by them that are there
-are required. It is shown first. Keyless signatures are verified by --trusted-root;
-others by the --key or the --certificate-chain that you name, since what came with an
-artifact proves nothing about itself. --certificate-identity and
---certificate-oidc-issuer leave out everybody else.
+are required. It is shown first, and you are asked; --yes writes without asking.
+Keyless signatures are verified by --trusted-root; others by the --key or the
+--certificate-chain that you name, since what came with an artifact proves nothing
+about itself. With --certificate-identity or --certificate-oidc-issuer, nobody else
+with a certificate becomes a signer.
 
 Keys and certificates are written into the policy, so that the file can be moved. An
 existing file is never overwritten.`,
@@ -78,6 +79,11 @@ func (a *app) runPolicyInit(cmd *cobra.Command, args []string, f *policyInitFlag
 			return usageError(cmd, errors.New("there is no home directory; say where to write with --file"))
 		}
 	}
+	if f.file != "-" {
+		if err := modseal.CheckNewPolicy(f.file); err != nil {
+			return err
+		}
+	}
 	client, err := a.client(&f.Registry, nil)
 	if err != nil {
 		return err
@@ -90,15 +96,21 @@ func (a *app) runPolicyInit(cmd *cobra.Command, args []string, f *policyInitFlag
 		init.Target = args[0]
 	}
 	draft, err := client.DraftPolicy(cmd.Context(), init)
+	if draft != nil && !f.Quiet && !f.JSON() {
+		a.showFound(draft.Found)
+	}
 	if err != nil {
 		return err
+	}
+	for _, key := range draft.Unused {
+		a.warn(&f.Output, "nothing attached is signed by "+key+", and the policy does not name it")
 	}
 	if f.file == "-" {
 		_, err = a.out.Write(draft.Text)
 		return err
 	}
 	if init.Target != "" && !f.yes {
-		if ok, err := a.agree(cmd, draft, f.file); err != nil || !ok {
+		if ok, err := a.agree(cmd, draft, f); err != nil || !ok {
 			return err
 		}
 	}
@@ -106,17 +118,16 @@ func (a *app) runPolicyInit(cmd *cobra.Command, args []string, f *policyInitFlag
 		return err
 	}
 	result := struct {
-		File  string               `json:"file"`
-		Found []modseal.FoundClaim `json:"found,omitempty"`
-	}{f.file, draft.Found}
+		File string `json:"file"`
+		*modseal.PolicyDraft
+	}{f.file, draft}
 	return a.print(&f.Output, result, func(w io.Writer) { fmt.Fprintf(w, "wrote %s\n", f.file) })
 }
 
-// agree shows what the artifact carries and the policy that comes of it, and
-// asks.
-func (a *app) agree(cmd *cobra.Command, draft *modseal.PolicyDraft, file string) (bool, error) {
+// showFound says what the artifact carries, and who is verified to have signed it.
+func (a *app) showFound(found []modseal.FoundClaim) {
 	fields := render.NewFields(a.err)
-	for _, c := range draft.Found {
+	for _, c := range found {
 		name := modseal.ClaimName(c.PredicateType)
 		if c.Signer == "" {
 			fields.Add("left out", name+" "+render.Short(c.Digest)+": "+c.Why)
@@ -129,15 +140,27 @@ func (a *app) agree(cmd *cobra.Command, draft *modseal.PolicyDraft, file string)
 		fields.Add("verified", name+by)
 	}
 	fields.Flush()
+}
+
+// showDraft shows the policy line by line: names in it are the signers'.
+func (a *app) showDraft(draft *modseal.PolicyDraft) {
 	fmt.Fprintln(a.err)
 	for line := range strings.Lines(string(draft.Text)) {
-		fmt.Fprintln(a.err, render.Clean(strings.TrimSuffix(line, "\n"))) // names in it are the signers'
+		fmt.Fprintln(a.err, render.Clean(strings.TrimSuffix(line, "\n")))
 	}
 	fmt.Fprintln(a.err)
-	if !a.interactive() {
-		return false, usageError(cmd, errors.New("there is nobody to ask whether these signers are the right ones: look at the above, then say --yes"))
+}
+
+// agree shows the policy that comes of what the artifact carries, and asks.
+func (a *app) agree(cmd *cobra.Command, draft *modseal.PolicyDraft, f *policyInitFlags) (bool, error) {
+	if f.JSON() || !a.interactive() {
+		if !f.JSON() {
+			a.showDraft(draft)
+		}
+		return false, usageError(cmd, errors.New("there is nobody to ask whether these signers are the right ones: look at them (--file - shows the policy), then say --yes"))
 	}
-	fmt.Fprintf(a.err, "Are these the signers that you expect? Write %s? [y/N] ", file)
+	a.showDraft(draft)
+	fmt.Fprintf(a.err, "Are these the signers that you expect? Write %s? [y/N] ", f.file)
 	answer, err := bufio.NewReader(a.in).ReadString('\n')
 	if err != nil && !errors.Is(err, io.EOF) {
 		return false, err

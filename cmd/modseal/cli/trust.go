@@ -99,6 +99,10 @@ its source: a policy that bounds the age of a trusted root takes no other.`,
 		a.warn(&o, s.Warnings...)
 		return a.print(&o, s, func(w io.Writer) {
 			fmt.Fprintf(w, "added %s %s, %s\n", s.Kind, s.Name, render.Short(s.Digest.String()))
+			if s.Key != nil {
+				// What keygen shows, which the digest of the file is not.
+				fmt.Fprintf(w, "fingerprint %s, %s\n", s.Key.Fingerprint, s.Key.Algorithm)
+			}
 		})
 	}
 	return cmd

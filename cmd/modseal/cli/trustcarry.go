@@ -150,7 +150,7 @@ func (a *app) runTrustImport(ctx context.Context, client *modseal.Client, file s
 	res, err := client.TrustImport(ctx, file, options)
 	if err != nil {
 		if res != nil && !o.JSON() {
-			writeTrustImport(a.out, res)
+			writeTrustImport(a.out, res, "")
 		}
 		return err
 	}
@@ -164,5 +164,5 @@ func (a *app) runTrustImport(ctx context.Context, client *modseal.Client, file s
 	if options.Digest == "" && !options.DryRun && taken {
 		a.warn(o, "nothing says that "+file+" is what was exported: compare "+res.Digest.String()+" with what trust export showed, or give it with --sha256")
 	}
-	return a.print(o, res, func(w io.Writer) { writeTrustImport(w, res) })
+	return a.print(o, res, func(w io.Writer) { writeTrustImport(w, res, a.env.trustDir()) })
 }

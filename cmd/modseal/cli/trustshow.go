@@ -44,7 +44,9 @@ func writeTrustItems(w io.Writer, items []trust.Summary) {
 	f.Flush()
 }
 
-func writeTrustImport(w io.Writer, r *modseal.TrustImportResult) {
+// writeTrustImport says what became of each item; store is where they are now,
+// empty when they are not.
+func writeTrustImport(w io.Writer, r *modseal.TrustImportResult, store string) {
 	f := render.NewFields(w)
 	for _, it := range r.Items {
 		f.Row(string(it.Action), string(it.Kind), it.Name, render.Short(it.Digest.String()), string(it.State), fetchedText(it.Summary), it.Source)
@@ -55,8 +57,11 @@ func writeTrustImport(w io.Writer, r *modseal.TrustImportResult) {
 			fmt.Fprintf(w, "refused: %s %s: %s\n", it.Kind, it.Name, render.Clean(it.Why))
 		}
 	}
-	if r.DryRun {
+	switch {
+	case r.DryRun:
 		fmt.Fprintln(w, "nothing was imported: --dry-run")
+	case store != "":
+		fmt.Fprintln(w, "imported into "+render.Clean(store))
 	}
 }
 
