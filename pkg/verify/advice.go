@@ -89,7 +89,11 @@ var advice = []struct {
 		return say.tree + "; if its authority is to be trusted, name its root, and the intermediates between (roots and intermediates in a policy, all of them in --certificate-chain); " + say.ask
 	}},
 	{causeOtherKey, func(d *decision, say words) string {
-		return say.tree + "; if another key is the right one, name it: modseal verify --key PUBLIC-KEY " + d.subject.reference()
+		name := "; if another key is the right one, name it: modseal verify --key PUBLIC-KEY " + d.subject.reference()
+		if d.rules.Scope != "" {
+			name = "; if another key is the right one, name it in the policy; " + say.ask
+		}
+		return say.tree + name
 	}},
 	{causeNoCertificate, func(_ *decision, say words) string {
 		return say.tree + "; if a key is to be trusted, name it with --key PUBLIC-KEY; " + say.ask

@@ -146,6 +146,9 @@ func printError(w io.Writer, name string, err error) {
 	if errors.As(err, &refusal) && len(refusal.Reasons) > 0 {
 		say("%s: %s: found %s", name, refusal.Summary(), beginning(refusal.Reasons[0].Found))
 		for _, r := range refusal.Reasons {
+			if r.Policy != "" {
+				say("  policy:      %s", r.Policy) // of several, this one refuses
+			}
 			say("  requirement: %s\n  looked for:  %s\n  found:       %s", r.Requirement, r.LookedFor, r.Found)
 			for _, d := range r.Details {
 				say("               - %s", d)
