@@ -96,7 +96,7 @@ func (c *Client) checkRoots(ctx context.Context, p *policy.Policy, file string, 
 		root, err := c.root(ctx, r, file, true)
 		var missing *verify.Undecided
 		if errors.As(err, &missing) {
-			warn("without a network nothing could be decided: " + missing.Why + "; " + missing.Next)
+			warn("with --offline nothing could be decided: " + missing.Why + "; " + missing.Next)
 			continue
 		}
 		if err != nil {

@@ -10,38 +10,66 @@ import (
 	"github.com/modseal/modseal/pkg/policy"
 )
 
-// The pieces of policies in the documentation are read, each in the place where
-// it belongs.
+// The policies in the documentation are read, and the pieces of policies each in
+// the place where it belongs.
 func TestDocumentationParses(t *testing.T) {
 	t.Parallel()
-	page, err := os.ReadFile(filepath.Join("..", "..", "docs", "policy.md"))
-	if err != nil {
-		t.Fatal(err)
+	fence := regexp.MustCompile("(?s)```yaml\n(.*?)```")
+	// How many whole policies and how many blocks there are at least, so that a
+	// page whose blocks are not found is no page that is right.
+	for name, least := range map[string]struct{ whole, blocks int }{
+		"policy.md": {1, 8}, "trust.md": {5, 5}, "attest.md": {1, 2}, "oms.md": {1, 1},
+	} {
+		page, err := os.ReadFile(filepath.Join("..", "..", "docs", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		whole := 0
+		blocks := fence.FindAllStringSubmatch(string(page), -1)
+		for _, b := range blocks {
+			text, complete := documentOf(b[1])
+			if complete {
+				whole++
+			}
+			p, err := policy.Parse("docs/"+name, []byte(text))
+			if err != nil {
+				t.Errorf("%v\n%s", err, text)
+				continue
+			}
+			if complete && p.Default != policy.DefaultReject {
+				t.Errorf("docs/%s: a policy to begin with must reject by default", name)
+			}
+		}
+		if whole < least.whole || len(blocks) < least.blocks {
+			t.Errorf("docs/%s: %d policies in %d blocks were found", name, whole, len(blocks))
+		}
 	}
+}
+
+// documentOf makes a whole document of a block that may be a part of one, and
+// reports whether it was whole.
+func documentOf(block string) (text string, whole bool) {
+	block = strings.TrimSuffix(dedent(block), "\n")
+	indented := func(by string) string { return strings.ReplaceAll(block, "\n", "\n"+by) + "\n" }
 	const roots = "trustedRoots: [{name: public-good, tuf: public-good, maxAge: 30d}]\n"
-	blocks := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(string(page), -1)
-	if len(blocks) < 8 {
-		t.Fatalf("%d blocks were found", len(blocks))
+	switch {
+	case strings.HasPrefix(block, "version:"):
+		return block + "\n", true
+	case strings.HasPrefix(block, "#"):
+		return block + "\n" + scopes("registry.example.com"), false
+	case strings.HasPrefix(block, "- "):
+		return roots + scopes("registry.example.com") + "      " + indented("      "), false
+	case strings.HasPrefix(block, "signers:"):
+		const example = "{signers: [{name: k, key: k.pub}]}\n"
+		return roots + strings.TrimSuffix(scopes("registry.example.com"), example) + "\n          " + indented("          "), false
+	case strings.HasPrefix(block, "trustedRoots:"):
+		return block + "\n" + scopes("registry.example.com"), false
 	}
-	for _, b := range blocks {
-		text := b[1]
-		switch {
-		case strings.HasPrefix(text, "version:"), strings.HasPrefix(text, "#"):
-		case strings.HasPrefix(text, "- "):
-			text = scopes("registry.example.com") + "      " + strings.TrimSuffix(strings.ReplaceAll(text, "\n", "\n      "), "      ")
-		case strings.HasPrefix(text, "signers:"):
-			text = strings.TrimSuffix(scopes("registry.example.com"), "{signers: [{name: k, key: k.pub}]}\n") + "\n          " + strings.TrimSuffix(strings.ReplaceAll(text, "\n", "\n          "), "          ")
-		default:
-			text += scopes("registry.example.com")
-		}
-		if strings.HasPrefix(text, "#") {
-			continue
-		}
-		if !strings.Contains(text, "trustedRoots:") {
-			text = roots + text
-		}
-		if _, err := policy.Parse("docs/policy.md", []byte(text)); err != nil {
-			t.Errorf("%v\n%s", err, text)
-		}
-	}
+	return roots + block + "\n" + scopes("registry.example.com"), false
+}
+
+// dedent takes away what the first line is indented by.
+func dedent(text string) string {
+	by := text[:len(text)-len(strings.TrimLeft(text, " "))]
+	return strings.ReplaceAll(strings.TrimPrefix(text, by), "\n"+by, "\n")
 }
