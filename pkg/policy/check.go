@@ -150,6 +150,10 @@ func (c *checker) witness(req Requirement) {
 	if w.MaxAge > 0 && w.TransparencyLogs == 0 && w.Timestamps == 0 && !(len(signers) > 0 && everyKeyless(signers)) {
 		c.warn(req.Line, "maxAge counts only signatures with a time of a log or timestamp authority, and none is required: write transparencyLogs: 1 or timestamps: 1")
 	}
+	// A certificate bounds it by its own time.
+	if i := slices.IndexFunc(signers, func(s Signer) bool { return s.Key != "" }); w.MaxAge > 0 && i >= 0 {
+		c.warn(req.Line, "maxAge of signer %q: whoever can ask the log or timestamp authority gives an old signature of a key a new time; compare a time in the predicate with now, or see freshness", signers[i].Name)
+	}
 }
 
 func (c *checker) signer(req Requirement, s Signer) {

@@ -30,12 +30,15 @@ scopes:
             - {name: ci, keyless: {issuer: 'https://i.example', identityRegexp: 'https://ci[.]example/team/[a-z]+/.*'}}
             - {name: bot, keyless: {issuerRegexp: 'https://i\.example', identityRegexp: '[a-z]+@example\.com'}}
           timestamps: 1
-          maxAge: 90d
       - freshness: {remember: true, minimumVersion: 1.0.0}
       - attestation:
           predicateType: https://slsa.dev/verification_summary/v1
           signers: [{name: k, key: k.pub, notBefore: 2026-01-01, notAfter: 2027-01-01}]
           conditions: [predicate.verificationResult == 'PASSED']
+      - attestation:
+          predicateType: https://slsa.dev/provenance/v1
+          signers: [{name: bot, keyless: {issuerRegexp: 'https://i\.example', identityRegexp: '[a-z]+@example\.com'}}]
+          maxAge: 90d
 `,
 	} {
 		if w := parse(t, text).Check(now); len(w) != 0 {
@@ -84,7 +87,9 @@ func TestCheckWarns(t *testing.T) {
 		"key that ended":         {scopeOf("signature: {signers: [{name: k, key: k.pub, notAfter: 2026-01-01}]}"), 6, "ended on 2026-01-01: it counts only for signatures with an earlier time"},
 		"key that ended, seen":   {rootsAndScopeOf("signature: {signers: [{name: k, key: k.pub, notAfter: 2026-01-01}], timestamps: 1}"), 7, "counts only for what was signed until 2026-01-01"},
 		"key of the future":      {scopeOf("signature: {signers: [{name: k, key: k.pub, notBefore: 2026-07-01}]}"), 6, "does not count before 2026-07-01"},
-		"age without witness":    {rootsAndScopeOf("signature: {" + key + ", maxAge: 7d}"), 7, "maxAge counts only signatures with a time"},
+		"age without witness":    {rootsAndScopeOf("signature: {signers: [{name: c, certificate: {roots: r.pem, identity: c}}], maxAge: 7d}"), 7, "maxAge counts only signatures with a time"},
+		"age of a key":           {rootsAndScopeOf("signature: {" + key + ", maxAge: 7d, timestamps: 1}"), 7, `maxAge of signer "k": whoever can ask the log or timestamp authority gives an old signature`},
+		"age of a certificate":   {rootsAndScopeOf("signature: {signers: [{name: c, certificate: {roots: r.pem, identity: c}}], maxAge: 7d, timestamps: 1}"), 0, ""},
 		"age of the keyless":     {strings.Replace(keyless("issuer: 'https://i.example', identity: x"), "}}]}", "}}], maxAge: 7d}", 1), 0, ""},
 		"legacy signatures":      {scopeOf("signature: {" + key + ", legacyTags: true}"), 6, "legacyTags accepts signatures"},
 		"legacy attestations":    {scopeOf("signature: {" + key + "}\n      - attestation: {predicateType: 'a:b', legacyTags: true, " + key + "}"), 7, "legacyTags accepts attestations"},

@@ -259,5 +259,5 @@ var witnessFields = []Field{
 	{Name: "transparencyLogs", Type: TypeInteger, Min: 0, Max: limits.Witnesses, Default: "0; for keyless signers a time of one log or timestamp authority, and one log", Doc: "How many different transparency logs must have the signature."},
 	{Name: "timestamps", Type: TypeInteger, Min: 0, Max: limits.Witnesses, Default: "0", Doc: "How many different timestamp authorities (RFC 3161) must have seen it."},
 	{Name: "trustedRoot", Type: TypeText, Pattern: patternFilled, Default: "that of a keyless signer, or the only one", Doc: "Name of the trusted root that these logs and authorities are in."},
-	{Name: "maxAge", Type: TypeDuration, Pattern: patternDuration, Default: "any age", Doc: "How long ago the signature may have been made, by the time of a log or timestamp authority. Without such a time it does not count."},
+	{Name: "maxAge", Type: TypeDuration, Pattern: patternDuration, Default: "any age", Doc: "How long ago the signature may have been made, by the time of a log or timestamp authority. Without such a time it does not count. A signature by a key can get a new time from whoever can ask those services; certificates bound it by their own time."},
 }
