@@ -191,9 +191,9 @@ const (
 	// Signers bounds the signers of one requirement.
 	Signers = 1_000
 
-	// PolicyScopes bounds the scopes of a policy, PolicyRequirements the
-	// requirements of a scope.
-	PolicyScopes       = 1_000
+	// PolicyScopes bounds the scopes of a policy.
+	PolicyScopes = 1_000
+	// PolicyRequirements bounds the requirements of a scope.
 	PolicyRequirements = 100
 	// PolicyNames bounds lists of names in a policy: trusted roots, remaps,
 	// predicate types, paths, extensions.
@@ -201,17 +201,19 @@ const (
 	// Witnesses bounds the logs and timestamp authorities that a policy can ask
 	// for, as sigstore-go bounds those of a bundle.
 	Witnesses = 32
-	// RegexpBytes bounds a regular expression of a policy, RegexpInstructions what
-	// it is compiled to: x{1000} is short and is not small.
-	RegexpBytes        = 1 << 10
+	// RegexpBytes bounds a regular expression of a policy.
+	RegexpBytes = 1 << 10
+	// RegexpInstructions bounds what it is compiled to: x{1000} is short and is not
+	// small.
 	RegexpInstructions = 1_000
 
 	// Conditions bounds the conditions of one requirement.
 	Conditions = 100
-	// ConditionRunes, ConditionDepth and ConditionNodes bound an expression as it
-	// is written and as macros expand it.
+	// ConditionRunes bounds an expression as it is written.
 	ConditionRunes = 4 << 10
+	// ConditionDepth bounds its nesting.
 	ConditionDepth = 64
+	// ConditionNodes bounds what it is when its macros are expanded.
 	ConditionNodes = 10_000
 	// ConditionCost bounds the steps of an evaluation: 100,000 files can be looked
 	// at with 100 steps for each, which takes about a second.
@@ -219,14 +221,14 @@ const (
 	// ConditionInterrupt is after how many rounds of a loop an evaluation looks
 	// whether it was cancelled.
 	ConditionInterrupt = 100
-	// ConditionRange bounds lists.range, ConditionPrecision the digits of a
-	// formatted number.
-	ConditionRange     = 10_000
+	// ConditionRange bounds lists.range.
+	ConditionRange = 10_000
+	// ConditionPrecision bounds the digits of a formatted number.
 	ConditionPrecision = 100
-	// ConditionPredicateBytes bounds a predicate that conditions read,
-	// ConditionValues the values in it: each takes about 100 bytes of memory.
+	// ConditionPredicateBytes bounds a predicate that conditions read.
 	ConditionPredicateBytes = 16 << 20
-	ConditionValues         = 1_000_000
+	// ConditionValues bounds the values in it: each takes about 100 bytes of memory.
+	ConditionValues = 1_000_000
 	// ConditionSizeDepth bounds the nesting of values: what is read from JSON, and
 	// what an expression puts around it.
 	ConditionSizeDepth = JSONDepth + 4*ConditionDepth
