@@ -28,7 +28,7 @@ func signedModel(t *testing.T) (c *Client, target, private, public string) {
 	_, layout := newLayout(t)
 	private, public = plainKey(t)
 	c, target = newClient(t), layout+":v1"
-	if _, err := c.Push(t.Context(), makeModel(t), target, PackOptions{Signer: &SignOptions{Key: private, Password: password}}); err != nil {
+	if _, err := c.Push(t.Context(), makeModel(t), target, PackOptions{Set: map[string]string{"version": "1.0.0"}, Signer: &SignOptions{Key: private, Password: password}}); err != nil {
 		t.Fatal(err)
 	}
 	return c, target, private, public

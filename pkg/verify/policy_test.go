@@ -167,6 +167,7 @@ func (w *world) decide(t *testing.T, r decisionRow) (got, text string, report *v
 		s.Name = r.subject
 	}
 	var rulings []verify.Ruling
+	now := time.Now() // one for Verify and Explain, which tell it
 	for _, text := range []string{r.policy, r.second} {
 		if text == "" {
 			continue
@@ -178,6 +179,9 @@ func (w *world) decide(t *testing.T, r decisionRow) (got, text string, report *v
 			return noScope, err.Error(), nil
 		case err != nil:
 			return invalid, err.Error(), nil
+		}
+		if ruling.Trust.Now.IsZero() {
+			ruling.Trust.Now = now
 		}
 		rulings = append(rulings, ruling)
 	}
