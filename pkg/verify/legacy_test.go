@@ -360,6 +360,29 @@ func TestLegacyIsNamed(t *testing.T) {
 	}
 }
 
+// What one policy has read under a tag counts for no other one as an OMS
+// statement, about which no policy says that it may lie there.
+func TestLegacyIsNoOMSStatement(t *testing.T) {
+	t.Parallel()
+	w := newLegacyWorld(t)
+	key := policy.Signer{Name: "release", Key: "release.pub"}
+	attached := []verify.Evidence{
+		legacyEvidence(w.sigstore.LegacyAttestation(t, holder("release"), virtual.Claim{Payload: claim(w.digest(), provenanceType)}), true),
+		legacyEvidence(w.sigstore.LegacyAttestation(t, holder("release"), virtual.Claim{Payload: demo().oms(t)}), true),
+	}
+	project := verify.Ruling{Rules: legacyAttestation(policy.Witness{}, key), Trust: w.trust}
+	if _, err := verify.Verify(t.Context(), w.subject, attached, project); err != nil {
+		t.Fatal(err)
+	}
+	site := verify.Ruling{Rules: policy.Rules{Name: "site", Mode: policy.ModeEnforce, Requirements: []policy.Requirement{
+		{OMS: &policy.OMSRequirement{Required: true, Signers: []policy.Signer{key}}},
+	}}, Trust: w.trust}
+	_, err := verify.Verify(t.Context(), w.subject, attached, project, site)
+	if err == nil || !strings.Contains(toJSON(t, err), "of a tag of before bundles, where none counts") {
+		t.Error(err)
+	}
+}
+
 // FuzzLegacy feeds what a registry may have under cosign's tags. Nothing that was
 // not signed by the key is accepted.
 func FuzzLegacy(f *testing.F) {

@@ -40,6 +40,11 @@ func (d *decision) judgeOMS(ctx context.Context, signers []policy.Signer, w poli
 			d.judged[p] = p.judge(causeAttestation, "is an OMS statement, and the rules name nobody whose statements count")
 			continue
 		}
+		// Such a tag may have been read for other rules, and these cannot want it.
+		if p.s.legacy {
+			d.judged[p] = p.judge(causeLegacy, "is an OMS statement of a tag of before bundles, where none counts")
+			continue
+		}
 		m, no, err := d.x.signedBy(ctx, p.s, signers, w)
 		if err != nil {
 			return err
