@@ -55,7 +55,7 @@ func jsonFailure(err error) failure {
 const exitHelp = `
 Exit codes:
   0 done                      5 not found
-  1 anything else             6 not authorised by the registry
+  1 anything else             6 not authorised, or no token
   2 wrong usage               7 transport failed, try again
   3 refused by verification   8 bytes are not what their digest says
   4 undecided: nothing says   9 the destination tag holds something else
