@@ -189,6 +189,7 @@ func TestServiceErrors(t *testing.T) {
 		{"log 1 refuses", pathLogV1, status(400, `{"code":400,"message":"not canonical"}`), false, 400, 1, `"not canonical"`},
 		{"authority refuses", pathCert, status(401, `{"code":16,"message":"There was an error processing the identity token"}`), false, 401, 1, "refuses the identity token"},
 		{"authority refuses as Fulcio does", pathCert, status(400, `{"code":3,"message":"There was an error processing the identity token"}`), false, 400, 1, "refuses the identity token"},
+		{"authority answers with the request", pathCert, status(400, `bad token eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJ4In0.c2ln!`), false, 400, 1, `"bad token …!"`},
 		{"no such path", pathStamp, status(404, ""), false, 404, 1, "URL in the signing configuration"},
 		{"too large an answer", pathLogV2, status(201, strings.Repeat("x", limits.ServiceBytes+1)), false, 201, 1, "more than"},
 		{"no JSON", pathLogV2, status(201, "<html>"), false, 0, 1, "not understood"},

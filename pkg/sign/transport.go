@@ -9,6 +9,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
+	"regexp"
 	"strings"
 	"time"
 	"unicode"
@@ -177,9 +178,12 @@ func (c *caller) failed(ctx context.Context, err error) error {
 	return &ServiceError{Service: c.service, URL: c.url, Err: err, Next: "its answer was not understood; is the URL in the signing configuration that of such a service?"}
 }
 
+// webToken is a JSON Web Token, or the beginning of one.
+var webToken = regexp.MustCompile(`eyJ[A-Za-z0-9_.-]{8,}`)
+
 // said returns the beginning of what an error answer tells people: the message of
 // it where it is JSON as Fulcio and Rekor write it, without what could confuse a
-// terminal.
+// terminal. Tokens are taken out: a proxy or a server may answer with the request.
 func said(body []byte) string {
 	body = body[:min(len(body), limits.ErrorBytes)]
 	var answer struct {
@@ -195,7 +199,7 @@ func said(body []byte) string {
 		}
 		return ' '
 	}, text)
-	text = strings.Join(strings.Fields(text), " ")
+	text = webToken.ReplaceAllString(strings.Join(strings.Fields(text), " "), "…")
 	const longest = 300
 	if len(text) > longest {
 		text = strings.ToValidUTF8(text[:longest], "") + "…"

@@ -124,8 +124,12 @@ func TestSoftHSM(t *testing.T) {
 		t.Fatal(err)
 	}
 	verifySignatures(t, s, crypto.SHA256)
-	if _, err := asks.Signer(t.Context(), uri+"&pin-value="+softPIN, nil); err != nil {
-		t.Error(err)
+	s, err = asks.Signer(t.Context(), uri+"&pin-value="+softPIN, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if name := s.Identity().String(); strings.Contains(name, softPIN) {
+		t.Errorf("signs as %s", name)
 	}
 }
 
