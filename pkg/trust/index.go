@@ -21,6 +21,9 @@ const (
 	materialDir = "material"
 	tufDir      = "tuf"
 	lockFile    = "lock"
+	// How the names of files of material begin, and of those that are being written.
+	materialPrefix   = "sha256-"
+	unfinishedPrefix = ".new-"
 	// indexMediaType is that of the index, which is not for others.
 	indexMediaType = "application/vnd.modseal.trust.index.v1+json"
 )
@@ -100,7 +103,7 @@ func checkDigest(d digest.Digest) error {
 }
 
 func (s Store) materialPath(d digest.Digest) string {
-	return filepath.Join(s.Dir, materialDir, d.Algorithm().String()+"-"+d.Encoded())
+	return filepath.Join(s.Dir, materialDir, materialPrefix+d.Encoded())
 }
 
 func (s Store) readMaterial(d digest.Digest) ([]byte, error) {
@@ -129,7 +132,7 @@ const lockRetry = 20 * time.Millisecond
 
 // writeFile gives a file its content as a whole, on disk when it returns.
 func writeFile(name string, data []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(name), ".new-*")
+	f, err := os.CreateTemp(filepath.Dir(name), unfinishedPrefix+"*")
 	if err != nil {
 		return err
 	}

@@ -195,6 +195,16 @@ func TestStoreHalfWritten(t *testing.T) {
 	if got := material(t, s); len(got) != 2 {
 		t.Errorf("what the dead one left is still there: %q", got)
 	}
+	notes := filepath.Join(dir, "notes.txt")
+	if err := os.WriteFile(notes, []byte("where these come from"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Add(t.Context(), keyItem(t, "third"), false); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(notes); err != nil {
+		t.Errorf("a file of somebody else is gone: %v", err)
+	}
 }
 
 func TestStoreConcurrently(t *testing.T) {

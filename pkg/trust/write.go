@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/opencontainers/go-digest"
 
@@ -211,8 +212,9 @@ func (s Store) keep(data []byte, used map[string]bool) (digest.Digest, error) {
 	return d, writeFile(name, data)
 }
 
-// sweep removes material that the index does not name. What cannot be removed now
-// is removed after the next change.
+// sweep removes material that the index does not name, and what writers left that
+// died. What cannot be removed now is removed after the next change; files of
+// others stay.
 func (s Store) sweep(used map[string]bool) {
 	dir := filepath.Join(s.Dir, materialDir)
 	entries, err := os.ReadDir(dir)
@@ -220,7 +222,8 @@ func (s Store) sweep(used map[string]bool) {
 		return
 	}
 	for _, e := range entries {
-		if !used[e.Name()] {
+		ours := strings.HasPrefix(e.Name(), materialPrefix) || strings.HasPrefix(e.Name(), unfinishedPrefix)
+		if ours && !used[e.Name()] {
 			_ = os.Remove(filepath.Join(dir, e.Name()))
 		}
 	}
