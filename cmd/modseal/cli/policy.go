@@ -52,7 +52,7 @@ is wrong or perhaps not meant.`,
 		if len(args) == 1 {
 			file = args[0]
 		}
-		client, err := a.client(&option.Registry{}, nil)
+		client, err := a.localClient()
 		if err != nil {
 			return err
 		}

@@ -39,7 +39,7 @@ func (a *app) trustClient(cmd *cobra.Command) (*modseal.Client, error) {
 	if a.env.trustDir() == "" {
 		return nil, usageError(cmd, errors.New("there is no home directory for the trust store; set XDG_CONFIG_HOME"))
 	}
-	return a.client(&option.Registry{}, nil)
+	return a.localClient()
 }
 
 func kindNames() string {
@@ -190,7 +190,7 @@ func (a *app) trustRemoveCommand() *cobra.Command {
 
 // completeTrust completes names in the store, and files.
 func (a *app) completeTrust(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-	client, err := a.client(&option.Registry{}, nil)
+	client, err := a.localClient()
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveError
 	}
