@@ -235,7 +235,7 @@ func hints(err error) []string {
 		}
 		return out
 	case errors.Is(err, errNoTerminal):
-		return []string{"run in a terminal, set MODSEAL_PASSWORD for a key, or use --password-stdin for a registry"}
+		return []string{"run in a terminal, set MODSEAL_PASSWORD for a key or COSIGN_PKCS11_PIN for a token, or use --password-stdin for a registry"}
 	case errors.Is(err, sign.ErrPassword):
 		return []string{"give the password that the key was made with, in MODSEAL_PASSWORD or COSIGN_PASSWORD, or unset both to be asked"}
 	case isOfTrust(err):

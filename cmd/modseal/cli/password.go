@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 
 	"golang.org/x/term"
 
@@ -14,9 +15,13 @@ import (
 var errNoTerminal = errors.New("there is no terminal to ask at")
 
 // keyPassword asks for the password of the private key file: the environment
-// first, then the person at the terminal.
+// first, then the person at the terminal. The PIN of a token has a variable of its
+// own: a token that is tried with passwords locks itself.
 func (a *app) keyPassword(file string) func() ([]byte, error) {
 	return func() ([]byte, error) {
+		if strings.HasPrefix(file, "pkcs11:") {
+			return a.ask("PIN of " + sign.Redact(file) + ": ")
+		}
 		if v, ok := a.env.password(); ok {
 			return []byte(v), nil
 		}
