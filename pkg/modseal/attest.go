@@ -92,7 +92,7 @@ func (a *artifact) attest(ctx context.Context, c claim, s *signer) (Signature, e
 	}
 	// Whoever it is that signs, here it is a claim of one type that counts.
 	ruling.Rules.Requirements = []policy.Requirement{{Attestation: &policy.AttestationRequirement{
-		PredicateTypes: []string{c.predicateType}, Signers: ruling.Rules.Signers(), Threshold: 1,
+		PredicateTypes: []string{c.predicateType}, Signers: ruling.Rules.Signers(), Threshold: 1, Witness: s.witness,
 	}}}
 	evidence, err := a.evidence(ctx)
 	if err != nil {

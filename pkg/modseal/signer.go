@@ -49,6 +49,9 @@ type SignOptions struct {
 type signer struct {
 	*sign.Signer
 	root *trust.Root // nil: signatures that depend on one are not recognised
+	// witness is what the services add to a signature by a key or a certificate:
+	// one that was made without it is not the same.
+	witness policy.Witness
 }
 
 // signer loads what o names.
@@ -80,9 +83,21 @@ func (c *Client) signer(ctx context.Context, o *SignOptions) (*signer, error) {
 		}
 	}
 	if services.Config != nil {
+		s.witness = witnessOf(services.ServiceOptions)
 		s.Signer, err = s.WithServices(services.ServiceOptions)
 	}
 	return s, err
+}
+
+func witnessOf(o sign.ServiceOptions) policy.Witness {
+	w := policy.Witness{
+		TransparencyLogs: min(len(o.Config.RekorLogURLs()), 1),
+		Timestamps:       min(len(o.Config.TimestampAuthorityURLs()), 1),
+	}
+	if o.Root != nil {
+		w.TrustedRoot = o.Root.Name
+	}
+	return w
 }
 
 func (o *SignOptions) check() error {
@@ -209,14 +224,22 @@ func (s *signer) recognised() (verify.Ruling, bool) {
 	rule := func(signer policy.Signer) policy.Rules {
 		signer.Name = name
 		return policy.Rules{Mode: policy.ModeEnforce, Requirements: []policy.Requirement{
-			{Signature: &policy.SignatureRequirement{Signers: []policy.Signer{signer}, Threshold: 1}},
+			{Signature: &policy.SignatureRequirement{Signers: []policy.Signer{signer}, Threshold: 1, Witness: s.witness}},
 		}}
+	}
+	witnessed := s.witness.TransparencyLogs+s.witness.Timestamps > 0
+	if witnessed && s.root == nil {
+		return verify.Ruling{}, false
+	}
+	roots := map[string]*trust.Root{}
+	if s.root != nil {
+		roots[s.root.Name] = s.root
 	}
 	switch who.Method {
 	case sign.MethodKey:
 		return verify.Ruling{
 			Rules: rule(policy.Signer{Key: name}),
-			Trust: verify.Trust{Keys: map[string]trust.Key{name: who.Key}},
+			Trust: verify.Trust{Keys: map[string]trust.Key{name: who.Key}, Roots: roots},
 		}, true
 	case sign.MethodKeyless:
 		if s.root == nil {
@@ -225,7 +248,7 @@ func (s *signer) recognised() (verify.Ruling, bool) {
 		r := rule(policy.Signer{Keyless: &policy.Keyless{
 			TrustedRoot: s.root.Name, Issuer: policy.Match{Exact: who.Issuer}, Identity: policy.Match{Exact: who.Subject}, SCTs: -1,
 		}})
-		return verify.Ruling{Rules: r, Trust: verify.Trust{Roots: map[string]*trust.Root{s.root.Name: s.root}}}, true
+		return verify.Ruling{Rules: r, Trust: verify.Trust{Roots: roots}}, true
 	case sign.MethodCertificate:
 		// The leaf itself is the root: nothing else than this very certificate
 		// counts, whoever it names, and nobody has to know its authority.
@@ -235,7 +258,7 @@ func (s *signer) recognised() (verify.Ruling, bool) {
 		}
 		return verify.Ruling{
 			Rules: rule(policy.Signer{Certificate: &policy.Certificate{Identity: anybody}}),
-			Trust: verify.Trust{Authorities: map[string]trust.Authority{name: {Name: name, Roots: []*x509.Certificate{who.Certificate}}}},
+			Trust: verify.Trust{Authorities: map[string]trust.Authority{name: {Name: name, Roots: []*x509.Certificate{who.Certificate}}}, Roots: roots},
 		}, true
 	}
 	return verify.Ruling{}, false
