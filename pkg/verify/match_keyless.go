@@ -55,9 +55,9 @@ func (x *matcher) keyless(s *signedStatement, signer policy.Signer, w policy.Wit
 	who := "signed by " + quoted(identity) + " of issuer " + quoted(issuer)
 	switch k := signer.Keyless; {
 	case issuer == "" || !k.Issuer.Matches(issuer):
-		m = missf(causeOtherIssuer, "the issuer must be %s", k.Issuer)
+		m = missf(causeOtherIssuer, "the issuer must be %s%s", k.Issuer, whole(k.Issuer))
 	case !k.Identity.Matches(identity):
-		m = missf(causeOtherIdentity, "the identity must be %s", k.Identity)
+		m = missf(causeOtherIdentity, "the identity must be %s%s", k.Identity, whole(k.Identity))
 	default:
 		m = otherExtension(k.Extensions, carried)
 	}
@@ -108,4 +108,12 @@ func issuedBy(leaf *x509.Certificate, r *trust.Root, times []observed, scts int)
 		return missf(causeNoSCT, "its certificate has not the %s of certificate transparency logs that are needed (%s)", plural(scts, "signed timestamp"), errorText(err))
 	}
 	return nil
+}
+
+// whole says of an expression what whoever wrote it for a part has to know.
+func whole(m policy.Match) string {
+	if m.Regexp == "" {
+		return ""
+	}
+	return ", from its beginning to its end"
 }
