@@ -1,6 +1,0 @@
-//go:build !race
-
-package modseal
-
-// slowdown is how much more processor time than usual the tests may take.
-const slowdown = 1
