@@ -102,7 +102,7 @@ lint-format: $(GOFUMPT)
 lint-code: $(GOLANGCI_LINT)
 	@for m in $(MODULES); do \
 		echo "golangci-lint in $$m"; \
-		(cd $$m && $(GOLANGCI_LINT) run --config $(CURDIR)/.golangci.yml ./...) || exit 1; \
+		(cd $$m && $(GOLANGCI_LINT) run --allow-parallel-runners --config $(CURDIR)/.golangci.yml ./...) || exit 1; \
 	done
 
 .PHONY: vuln
