@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"time"
 
@@ -75,18 +76,18 @@ func (e environment) defaultPolicy() string {
 	return filepath.Join(dir, "policy.yaml")
 }
 
+// systemConfig is always asked: whoever sets XDG_CONFIG_DIRS adds to it.
+const systemConfig = "/etc/xdg"
+
 // sitePolicies returns the policies of the machine, which hold besides whatever
-// the user chooses: modseal/policy.yaml in each of XDG_CONFIG_DIRS, by default in
+// the user chooses: modseal/policy.yaml in each of XDG_CONFIG_DIRS, and in
 // /etc/xdg.
 func (e environment) sitePolicies() []string {
-	dirs := e.get(envConfigDirs)
-	if dirs == "" {
-		dirs = "/etc/xdg"
-	}
 	var out []string
-	for _, dir := range filepath.SplitList(dirs) {
-		if filepath.IsAbs(dir) {
-			out = append(out, filepath.Join(dir, "modseal", "policy.yaml"))
+	for _, dir := range append(filepath.SplitList(e.get(envConfigDirs)), systemConfig) {
+		file := filepath.Join(dir, "modseal", "policy.yaml")
+		if filepath.IsAbs(dir) && !slices.Contains(out, file) {
+			out = append(out, file)
 		}
 	}
 	return out

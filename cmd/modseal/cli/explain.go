@@ -50,6 +50,7 @@ is remembered, and no layer is read.`,
 		if err != nil {
 			return err
 		}
+		a.warn(&f.Output, res.Verification.Warnings...)
 		if err := a.print(&f.Output, res, func(w io.Writer) { fmt.Fprint(w, explanation(res)) }); err != nil {
 			return err
 		}

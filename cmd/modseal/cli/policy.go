@@ -24,7 +24,7 @@ func (a *app) policyCommand() *cobra.Command {
 used. pull and verify read it from --policy FILE, or from
 $XDG_CONFIG_HOME/modseal/policy.yaml (~/.config/modseal/policy.yaml) when it exists.
 
-Policies of the machine, modseal/policy.yaml in each of $XDG_CONFIG_DIRS (/etc/xdg),
+Policies of the machine, modseal/policy.yaml in /etc/xdg and in each of $XDG_CONFIG_DIRS,
 hold besides, whatever else is said: the stricter wins.`,
 		Args: noSuchCommand,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
