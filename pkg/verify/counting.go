@@ -132,7 +132,19 @@ func (d *decision) count(r *RequirementResult, all []judged, g group) {
 			found += "; " + plural(len(each), "bundle") + " are attached"
 		}
 	}
-	r.fail(found, each, d.next(r.Kind, all, g.signers))
+	r.fail(found, each, d.next(r.Kind, all, missing(g.signers, r.Evidence)))
+}
+
+// missing returns the signers by whom nothing was counted; all of them when
+// others are no help.
+func missing(signers []policy.Signer, evidence []EvidenceResult) []policy.Signer {
+	out := slices.DeleteFunc(slices.Clone(signers), func(s policy.Signer) bool {
+		return slices.ContainsFunc(evidence, func(e EvidenceResult) bool { return e.Outcome == Counted && e.Signer == s.Name })
+	})
+	if len(out) == 0 {
+		return signers
+	}
+	return out
 }
 
 // foundInstead says what is attached, in a sentence and bundle by bundle.

@@ -99,7 +99,7 @@ func rows(t *testing.T) []row {
 
 		// Thresholds.
 		{"two keys of two", m, evidence(signed("release"), signed("backup")), nOf(2, "release", "backup"), accepted, []string{"backup", "release"}},
-		{"one key of two", m, evidence(signed("release")), nOf(2, "release", "backup"), refused, []string{"signatures by 2 of release, backup", "found only 1 of 2, by release", "ask for a signature by release, backup"}},
+		{"one key of two", m, evidence(signed("release")), nOf(2, "release", "backup"), refused, []string{"signatures by 2 of release, backup", "found only 1 of 2, by release", "ask for a signature by backup"}},
 		{"the same key twice", m, evidence(signed("release"), signed("release")), nOf(2, "release", "backup"), refused, []string{"only 1 of 2, by release; 2 bundles are attached: sha256:"}},
 		{"the same key under two names", m, evidence(signed("release"), signed("release")), nOf(2, "release", "release-again"), refused, []string{"only 1 of 2"}},
 		{"two requirements, one met", m, evidence(signed("release")), both(release, anyOf("backup")), refused, []string{"signature by backup"}},
