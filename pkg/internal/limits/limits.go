@@ -141,9 +141,10 @@ const (
 	// BundleRSABits bounds the RSA keys that come with a bundle: one of a million
 	// bits takes minutes to verify with. crypto/tls has the same bound.
 	BundleRSABits = 8192
-	// LogEntries and BundleTimestamps bound what a bundle has of each, as
-	// sigstore-go does once it verifies them.
-	LogEntries       = 32
+	// LogEntries bounds the log entries of a bundle, as sigstore-go does once it
+	// verifies them.
+	LogEntries = 32
+	// BundleTimestamps bounds its timestamps, as sigstore-go does.
 	BundleTimestamps = 32
 	// LogEntryBytes bounds the body of a log entry: those with a certificate have
 	// 6 KiB.
