@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -27,7 +28,7 @@ import (
 type only struct {
 	t    *testing.T
 	host string
-	seen int
+	seen atomic.Int64 // requests; a pull makes several at once
 }
 
 func (o *only) RoundTrip(req *http.Request) (*http.Response, error) {
@@ -35,7 +36,7 @@ func (o *only) RoundTrip(req *http.Request) (*http.Response, error) {
 		o.t.Errorf("%s was asked for %s", req.URL.Host, req.URL)
 		return nil, http.ErrAbortHandler
 	}
-	o.seen++
+	o.seen.Add(1)
 	return inherited.RoundTrip(req)
 }
 
@@ -213,8 +214,8 @@ func TestOfflineAsksNobody(t *testing.T) {
 			if keys.asked != 0 {
 				t.Errorf("the KMS was asked %d times", keys.asked)
 			}
-			if (transport.seen > 0) != (row.host == c.host) {
-				t.Errorf("%d requests to the registry", transport.seen)
+			if (transport.seen.Load() > 0) != (row.host == c.host) {
+				t.Errorf("%d requests to the registry", transport.seen.Load())
 			}
 		})
 	}
