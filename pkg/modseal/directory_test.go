@@ -236,7 +236,7 @@ func TestDirectoryLinksStayInside(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := os.Symlink(outside, filepath.Join(dir, "link")); err != nil {
-		t.Skip(err)
+		t.Fatal(err)
 	}
 	for _, d := range []DirectoryOptions{{}, {FollowSymlinks: true}, {AllowSymlinks: true}} {
 		if _, err := c.SignDirectory(t.Context(), dir, signature, signer, d); err == nil {

@@ -10,15 +10,7 @@ import (
 // returns how each requirement came out also when it is refused. What is
 // accepted is not remembered.
 func (c *Client) Explain(ctx context.Context, target string, o TrustOptions) (*VerifyResult, error) {
-	l, err := c.openTarget(target)
-	if err != nil {
-		return nil, err
-	}
-	t, err := c.trusted(ctx, o, l.Scope())
-	if err != nil {
-		return nil, err
-	}
-	a, err := l.resolve(ctx)
+	a, t, err := c.undecidedYet(ctx, target, o)
 	if err != nil {
 		return nil, err
 	}
@@ -30,5 +22,5 @@ func (c *Client) Explain(ctx context.Context, target string, o TrustOptions) (*V
 	if err != nil {
 		return nil, err
 	}
-	return &VerifyResult{Reference: l.String(), Digest: a.descriptor.Digest.String(), Verification: report}, nil
+	return &VerifyResult{Reference: a.String(), Digest: a.descriptor.Digest.String(), Verification: report}, nil
 }

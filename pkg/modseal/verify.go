@@ -24,15 +24,7 @@ type VerifyResult struct {
 // Verify decides on the artifact that target names. It reads no layer but tars
 // of grouped files, and those only when an OMS statement says what is in them.
 func (c *Client) Verify(ctx context.Context, target string, o TrustOptions) (*VerifyResult, error) {
-	l, err := c.openTarget(target)
-	if err != nil {
-		return nil, err
-	}
-	t, err := c.trusted(ctx, o, l.Scope())
-	if err != nil {
-		return nil, err
-	}
-	a, err := l.resolve(ctx)
+	a, t, err := c.undecidedYet(ctx, target, o)
 	if err != nil {
 		return nil, err
 	}
@@ -46,7 +38,22 @@ func (c *Client) Verify(ctx context.Context, target string, o TrustOptions) (*Ve
 	if err := c.remember(ctx, v); err != nil {
 		return nil, err
 	}
-	return &VerifyResult{Reference: l.String(), Digest: a.descriptor.Digest.String(), Verification: v.Report()}, nil
+	return &VerifyResult{Reference: a.String(), Digest: a.descriptor.Digest.String(), Verification: v.Report()}, nil
+}
+
+// undecidedYet resolves target and reads whom to trust, which is known before the
+// registry is asked anything.
+func (c *Client) undecidedYet(ctx context.Context, target string, o TrustOptions) (*artifact, *trusted, error) {
+	l, err := c.openTarget(target)
+	if err != nil {
+		return nil, nil, err
+	}
+	t, err := c.trusted(ctx, o, l.Scope())
+	if err != nil {
+		return nil, nil, err
+	}
+	a, err := l.resolve(ctx)
+	return a, t, err
 }
 
 // verify decides on the artifact. t is nil when the user asked for no
