@@ -69,7 +69,7 @@ var advice = []struct {
 	{causeOtherIdentity, otherSigner},
 	{causeOtherIssuer, otherSigner},
 	{causeNoSCT, func(_ *decision, say words) string {
-		return "if its authority publishes no certificates, set scts to 0 in the policy; " + say.ask
+		return "if its authority publishes no certificates, set sct to 0 in the policy; " + say.ask
 	}},
 	{causeExpired, func(_ *decision, say words) string {
 		return "have it signed again, with a timestamp that outlives the certificate; " + say.ask
@@ -83,7 +83,7 @@ var advice = []struct {
 		return "the log entry was taken from another signature: have it signed again: " + say.sign
 	}},
 	{causeNoEntry, func(_ *decision, say words) string {
-		return "have it signed with a transparency log, or ask for none in the policy where the signer is a key; " + say.ask
+		return "have it signed with a transparency log; a policy need not ask for one of a key, and says unlogged: true of an instance that has none; " + say.ask
 	}},
 	{causeOtherAuthority, func(_ *decision, say words) string {
 		return say.tree + "; if its authority is to be trusted, name its root, and the intermediates between (roots and intermediates in a policy, all of them in --certificate-chain); " + say.ask
