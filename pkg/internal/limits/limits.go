@@ -45,6 +45,9 @@ const (
 	// GraphNodes bounds the manifests of one copied or shown graph.
 	GraphNodes = 10_000
 
+	// GraphBytes bounds the manifests of a graph that are held in memory while it is
+	// copied; the others are read again.
+	GraphBytes = 64 << 20
 	// ReferrerBytes bounds the manifests of all referrers of one subject, which
 	// are held in memory together: a thousand of the usual 1 KiB are 1 MiB.
 	ReferrerBytes = 64 << 20
@@ -82,6 +85,10 @@ const (
 	// LayoutManifests bounds the entries of that index.json: finding referrers
 	// reads each manifest once.
 	LayoutManifests = 100_000
+	// LayoutIndexMembers bounds the members of all objects in the index.json of an
+	// archive: 15 for each entry. Each may be an annotation, which takes 100 bytes of
+	// memory however short it is.
+	LayoutIndexMembers = 1_500_000
 	// LayoutFileBytes bounds the file oci-layout, which holds one version.
 	LayoutFileBytes = 4 << 10
 	// LayoutBlobs bounds the blobs of a layout that is collected: each takes about
@@ -90,6 +97,39 @@ const (
 	// ReferrerListBytes bounds a list of referrers in a layout: far more than a
 	// registry would take, and enough for every list within Referrers.
 	ReferrerListBytes = 32 << 20
+
+	// Selected bounds the artifacts of one command, by name or by glob.
+	Selected = 10_000
+	// ReferenceListBytes bounds a file that lists references.
+	ReferenceListBytes = 1 << 20
+
+	// InventoryBytes bounds the list of what a site has: 130 bytes for a blob.
+	InventoryBytes = 32 << 20
+	// InventoryEntries bounds the artifacts and blobs in it.
+	InventoryEntries = 200_000
+	// ArchiveEntries bounds the entries of an archive: a config and a layer for each
+	// manifest that its index may list, and as many again. Each takes about 100 bytes
+	// of memory.
+	ArchiveEntries = 500_000
+	// ArchiveEndBytes bounds the zeros at the end of an archive: tar writes at least
+	// two blocks, and fills up to what a tape takes at once.
+	ArchiveEndBytes = 1 << 20
+	// TarNameBytes bounds the name of an entry: the longest that is accepted is that
+	// of a sha512 blob, with 141 bytes.
+	TarNameBytes = 1 << 10
+	// TarPAXBytes bounds the extended header of an entry; those with extended
+	// attributes have some KiB, and one of sizes has 30 bytes.
+	TarPAXBytes = 64 << 10
+	// ArchiveContentsBytes bounds what an archive says of its contents: about 300
+	// bytes for each artifact and each blob that was left out.
+	ArchiveContentsBytes = 64 << 20
+	// ArchiveParts bounds the parts of an archive: all are open at once.
+	ArchiveParts = 1_000
+	// ArchivePartsBytes bounds the list of the parts: 200 bytes for each.
+	ArchivePartsBytes = 1 << 20
+	// ArchiveSets bounds the other lists of parts in a directory that are looked
+	// into for where a part belongs that is not of its set.
+	ArchiveSets = 100
 
 	// StateBytes bounds the record about a directory of files: 300 bytes a file.
 	StateBytes = 64 << 20
@@ -108,9 +148,10 @@ const (
 	// Profiles bounds the registries that it is about.
 	Profiles = 1_000
 
-	// PartialJournalBytes bounds the journal of an unfinished blob: a line of 40 bytes for
-	// every MiB since it was written anew, which is every 256 MiB.
-	PartialJournalBytes = 4 << 20
+	// PartialJournalBytes bounds the journal of an unfinished blob or archive: a line
+	// of 40 bytes for every MiB since it was written anew, which is every 256 MiB,
+	// and as much for each blob of an archive that came before its neighbours.
+	PartialJournalBytes = 16 << 20
 
 	// ExpandedFactor bounds a compressed layer: at most so many times its size
 	// may come out, and [ExpandedSlack] more.
@@ -208,6 +249,13 @@ const (
 	// small.
 	RegexpInstructions = 1_000
 
+	// PlanBytes bounds the file of a declared set of promotions.
+	PlanBytes = 1 << 20
+	// PlanPromotions bounds its entries.
+	PlanPromotions = 1_000
+	// PlanNames bounds the lists of one entry.
+	PlanNames = 100
+
 	// Conditions bounds the conditions of one requirement.
 	Conditions = 100
 	// ConditionRunes bounds an expression as it is written.
@@ -239,6 +287,47 @@ const (
 	// ConditionMessageBytes bounds what CEL says about an expression.
 	ConditionMessageBytes = 500
 
+	// DiffHeaders bounds the weight files of one side whose headers are compared;
+	// the largest models have a few hundred shards.
+	DiffHeaders = 2_000
+	// DiffHeaderBytes bounds the headers of one side together: a shard has 100 KiB, a
+	// GGUF with its vocabulary 10 MiB.
+	DiffHeaderBytes = 256 << 20
+	// DiffTensors bounds the tensors of one side, each of which takes about 200 bytes
+	// of memory. While headers are read, half as many are held besides.
+	DiffTensors = 1_000_000
+	// DiffConfigs bounds the JSON files that are compared value by value.
+	DiffConfigs = 64
+	// DiffConfigBytes bounds each of them: a config.json has 2 KiB, and what is larger
+	// is a vocabulary.
+	DiffConfigBytes = 256 << 10
+
+	// LineageDepth bounds how far a lineage is followed: a merge of fine-tunes of an
+	// adapter is at depth four.
+	LineageDepth = 32
+	// LineageNodes bounds what is in a lineage: models, data sets and sources together.
+	LineageNodes = 512
+	// LineageDependencies bounds what one provenance, or the annotations of one
+	// manifest, say that a model was made from.
+	LineageDependencies = 256
+	// ViewBytes bounds what is read of a model to learn what it is: 2,000 headers of
+	// 500 KiB each, or ten of the largest that safetensors allows.
+	ViewBytes = 1 << 30
+	// InspectTensors bounds the tensors that are listed, each of which takes about 200
+	// bytes of memory.
+	InspectTensors = 1_000_000
+	// ViewWholeBytes is the size up to which a file is read whole and compared with
+	// its digest when a part of it is wanted: what reads parts asks for the smallest
+	// files first, which are configuration.
+	ViewWholeBytes = 64 << 10
+	// ViewProofBytes bounds what is fetched to compare what was read in parts with
+	// digests, where a claim about all of a model is signed without its weights.
+	ViewProofBytes = 64 << 20
+	// ViewKeptBytes bounds how much of such files is kept in memory.
+	ViewKeptBytes = 4 << 20
+	// ViewCacheBytes bounds the parts of larger files that are kept.
+	ViewCacheBytes = 8 << 20
+
 	// JSONDepth bounds the nesting of a signed statement; the deepest known
 	// ones, SBOMs, stay below 20.
 	JSONDepth = 64
@@ -246,4 +335,49 @@ const (
 	StatementSubjects = 1024
 	// SubjectDigests bounds the digests of one subject, as sigstore-go does.
 	SubjectDigests = 32
+
+	// GitConfigBytes bounds the configuration of a git repository.
+	GitConfigBytes = 1 << 20
+	// PackedRefsBytes bounds its packed refs: 100 bytes for each of a million.
+	PackedRefsBytes = 128 << 20
+	// TrainingRecords bounds the records of training that provenance tells of: every
+	// checkpoint may have one.
+	TrainingRecords = 64
+	// TrainingRecordBytes bounds one of them: the log of 50,000 steps has 6 MiB.
+	TrainingRecordBytes = 8 << 20
+	// TrainingValues bounds the values that are told of one.
+	TrainingValues = 100
+	// ProvenanceDependencies bounds the dependencies of provenance that is read.
+	ProvenanceDependencies = 10_000
+
+	// VSABytes is the largest predicate of a verification summary.
+	VSABytes = 4 << 20
+	// VSATextBytes bounds one text in it.
+	VSATextBytes = 4 << 10
+	// VSALevels bounds the levels of a verification summary, and the names that it
+	// gives to parts of its verifier.
+	VSALevels = 64
+	// VSAInputs bounds the attestations that it rests on.
+	VSAInputs = Referrers
+
+	// ScanTextBytes bounds a text that a scan holds: of a longer one in JSON the
+	// beginning is looked at. The longest chat templates have 20 KiB.
+	ScanTextBytes = 1 << 20
+	// ScanJSONDepth bounds how deep values of JSON lie: Python gives up at about a
+	// thousand.
+	ScanJSONDepth = 1_000
+	// ScanJSONBytes bounds a configuration in JSON; the longest have 1 MiB.
+	ScanJSONBytes = 64 << 20
+	// ScanSecretBytes bounds how much of a text is searched for credentials: they are
+	// in files that people write.
+	ScanSecretBytes = 4 << 20
+	// ScanFindings bounds the findings that a report lists. Ten thousand of them are
+	// about 4 MiB, in an attestation as well.
+	ScanFindings = 10_000
+	// ScanMembers bounds the members of containers in one file, those in members
+	// included.
+	ScanMembers = 200_000
+	// ScanUnpackedBytes bounds what is unpacked from one file, on all levels together:
+	// a checkpoint that was compressed with a general tool has a few gigabytes.
+	ScanUnpackedBytes = 16 << 30
 )
