@@ -11,10 +11,17 @@ const (
 // Types of the ModelPack family before it moved to the CNCF name space in
 // 2026. They are read, never written.
 const (
-	artifactTypeModelOld = "application/vnd.cnai.model.manifest.v1+json"
-	layerPrefix          = "application/vnd.cncf.model."
-	layerPrefixOld       = "application/vnd.cnai.model."
+	artifactTypeModelOld    = "application/vnd.cnai.model.manifest.v1+json"
+	mediaTypeModelConfigOld = "application/vnd.cnai.model.config.v1+json"
+	layerPrefix             = "application/vnd.cncf.model."
+	layerPrefixOld          = "application/vnd.cnai.model."
 )
+
+// IsModelConfig reports whether the media type is that of a ModelPack config, now or
+// before 2026.
+func IsModelConfig(mediaType string) bool {
+	return mediaType == MediaTypeModelConfig || mediaType == mediaTypeModelConfigOld
+}
 
 // Layer annotation keys (ModelPack v0.0.7, annotations.md).
 const (
@@ -32,6 +39,20 @@ const (
 const (
 	AnnotationBaseModel         = "dev.modseal.base-model"
 	AnnotationBaseModelRelation = "dev.modseal.base-model.relation"
+)
+
+// Types of an archive that carries artifacts to a site without network: what the
+// manifest in its index.json is that says what is inside, and its layers.
+const (
+	ArtifactTypeArchive      = "application/vnd.modseal.archive.v1"
+	MediaTypeArchiveContents = "application/vnd.modseal.archive.contents.v1+json"
+	MediaTypeTrust           = "application/vnd.modseal.trust.v1+json"
+	MediaTypePolicy          = "application/vnd.modseal.policy.v1+yaml"
+	MediaTypeArchiveParts    = "application/vnd.modseal.archive.parts.v1+json"
+	MediaTypeInventory       = "application/vnd.modseal.inventory.v1+json"
+	// AnnotationImageName is the full name of an artifact in an index, which
+	// containerd and others write beside org.opencontainers.image.ref.name.
+	AnnotationImageName = "io.containerd.image.name"
 )
 
 // Types of signatures and attestations as referrers: the shape that cosign v3
@@ -64,10 +85,25 @@ const (
 	PredicateVSA               = "https://slsa.dev/verification_summary/v1"
 	PredicateCycloneDX         = "https://cyclonedx.org/bom"
 	PredicateSPDX              = "https://spdx.dev/Document"
-	PredicateVuln              = "https://cosign.sigstore.dev/attestation/vuln/v1"
-	PredicateOpenVEX           = "https://openvex.dev/ns"
-	PredicateLink              = "https://in-toto.io/Link/v1"
-	PredicateCustom            = "https://cosign.sigstore.dev/attestation/v1"
+	// PredicateSPDX3 is that of SPDX 3 alone
+	// (https://github.com/in-toto/attestation/blob/v1.2.0/spec/predicates/spdx3.md).
+	PredicateSPDX3   = "https://spdx.dev/Document/v3"
+	PredicateVuln    = "https://cosign.sigstore.dev/attestation/vuln/v1"
+	PredicateOpenVEX = "https://openvex.dev/ns"
+	PredicateLink    = "https://in-toto.io/Link/v1"
+	PredicateCustom  = "https://cosign.sigstore.dev/attestation/v1"
+	// PredicateScan is that of the findings of a scan: see docs/scan.md.
+	PredicateScan = "https://modseal.dev/scan/v1"
+	// PredicateModelCard is that of a model card, the modelCard of CycloneDX as a
+	// claim of its own: see docs/attest.md.
+	PredicateModelCard = "https://modseal.dev/model-card/v1"
+)
+
+// Media types of bills of materials, which are attached as they are when nobody signs
+// them (https://www.iana.org/assignments/media-types).
+const (
+	MediaTypeCycloneDX = "application/vnd.cyclonedx+json"
+	MediaTypeSPDX      = "application/spdx+json"
 )
 
 // What cosign attached before it had bundles: images under the tags
