@@ -1,0 +1,71 @@
+// Package torch reads the files that torch.save and torch.jit.save write: zip archives
+// with a pickle and one member for each storage, and the older pickles with storages
+// behind them. Storages are stepped over and never read.
+//
+// How torch finds its way in an archive is in PyTorchStreamReader
+// (caffe2/serialize/inline_container.cc), how it reads both in torch/serialization.py.
+package torch
+
+import (
+	"path"
+	"strings"
+
+	"github.com/modseal/modseal/pkg/modelfile/hazard"
+	"github.com/modseal/modseal/pkg/modelfile/zipfile"
+)
+
+// Layout is how the members of an archive of torch lie. Names in it are foreign text.
+type Layout struct {
+	// Root is the folder that holds everything.
+	Root string
+	// Pickle is the member with the object that was saved.
+	Pickle string
+	// Code are the sources of TorchScript; there are none in what torch.save writes.
+	Code []string
+	// Storages is how many members hold data of tensors.
+	Storages int
+}
+
+// LayoutOf returns the layout of an archive of torch, and false when it is another
+// archive: torch takes the folder of the first member for that of all, and needs
+// data.pkl there.
+func LayoutOf(a *zipfile.Archive) (*Layout, bool) {
+	if len(a.Members) == 0 {
+		return nil, false
+	}
+	root, _, ok := strings.Cut(a.Members[0].Name, "/")
+	if !ok {
+		return nil, false
+	}
+	l := &Layout{Root: root, Pickle: root + "/data.pkl"}
+	if a.Find(l.Pickle) == nil {
+		return nil, false
+	}
+	for i := range a.Members {
+		name := a.Members[i].Name
+		switch {
+		case strings.HasPrefix(name, root+"/code/") && path.Ext(name) == ".py":
+			l.Code = append(l.Code, name)
+		case l.IsStorage(name):
+			l.Storages++
+		}
+	}
+	return l, true
+}
+
+// IsStorage reports whether the member of that name holds the data of tensors.
+func (l *Layout) IsStorage(name string) bool {
+	return strings.HasPrefix(name, l.Root+"/data/") || strings.HasPrefix(name, l.Root+"/constants/")
+}
+
+// Hint is that of the member of the given name: the pickles of torch may name storages,
+// and its code is not that of Python.
+func (l *Layout) Hint(name string) hazard.Hint {
+	switch ext := path.Ext(name); {
+	case ext == ".pkl" || ext == ".debug_pkl":
+		return hazard.InTorch
+	case strings.HasPrefix(name, l.Root+"/code/"):
+		return hazard.InTorchScript
+	}
+	return ""
+}
