@@ -7,7 +7,12 @@ import (
 	"io"
 )
 
-// cursor reads a header through a window. What is skipped is not read.
+// windowSize is how much is read at once: a request each, where the file is in a
+// registry.
+const windowSize = 256 << 10
+
+// cursor reads a header through a window. What is skipped is not read, and no byte
+// behind the header is: a window is only as long as the header must go on.
 type cursor struct {
 	r     io.ReaderAt
 	pos   int64 // in the file
@@ -15,6 +20,9 @@ type cursor struct {
 	size  int64 // of the file
 	order binary.ByteOrder
 	wide  bool // counts and lengths have 64 bits, as from version 2 on
+	// after is how many bytes of header there are at least behind the entry that is
+	// being read.
+	after uint64
 
 	window   []byte
 	filled   int // bytes of window that are valid
@@ -26,7 +34,7 @@ func newCursor(r io.ReaderAt, size int64) *cursor {
 	end := min(size, MaxHeaderSize)
 	return &cursor{
 		r: r, end: end, size: size, order: binary.LittleEndian,
-		window: make([]byte, min(end, 64<<10)),
+		window: make([]byte, min(end, windowSize)),
 	}
 }
 
@@ -49,6 +57,9 @@ func (c *cursor) bytes(n int) ([]byte, error) {
 	if c.pos < c.windowAt || c.pos+int64(n) > c.windowAt+int64(c.filled) {
 		c.filled = 0
 		want := min(int64(len(c.window)), c.end-c.pos)
+		if certain := uint64(n) + c.after; certain < uint64(want) {
+			want = int64(certain)
+		}
 		if err := c.readAt(c.window[:want]); err != nil {
 			return nil, err
 		}
@@ -130,13 +141,28 @@ func (c *cursor) length(what string) (uint64, error) {
 
 // str reads a string of at most limit bytes.
 func (c *cursor) str(limit uint64, what string) (string, error) {
-	at := c.pos
-	n, err := c.length(what)
+	n, err := c.bounded(limit, what)
 	if err != nil {
 		return "", err
 	}
-	if n > limit {
-		return "", invalid(at, "%s of %d bytes is longer than %d", what, n, limit)
+	return c.take(n)
+}
+
+// short is str for strings that fit the window. What it returns is valid until the
+// next call.
+func (c *cursor) short(limit uint64, what string) ([]byte, error) {
+	n, err := c.bounded(limit, what)
+	if err != nil {
+		return nil, err
 	}
-	return c.take(int(n))
+	return c.bytes(n)
+}
+
+func (c *cursor) bounded(limit uint64, what string) (int, error) {
+	at := c.pos
+	n, err := c.length(what)
+	if err == nil && n > limit {
+		err = invalid(at, "%s of %d bytes is longer than %d", what, n, limit)
+	}
+	return int(n), err
 }

@@ -59,6 +59,9 @@ var types = map[Type]struct {
 	34:   {"TQ1_0", 256, 54},
 	35:   {"TQ2_0", 256, 66},
 	39:   {"MXFP4", 32, 17},
+	40:   {"NVFP4", 64, 36},
+	41:   {"Q1_0", 128, 18},
+	42:   {"Q2_0", 64, 18},
 }
 
 func (t Type) String() string {
@@ -101,7 +104,7 @@ var fileTypes = map[uint32]string{
 	11: "q3_k_s", 12: "q3_k_m", 13: "q3_k_l", 14: "q4_k_s", 15: "q4_k_m", 16: "q5_k_s", 17: "q5_k_m", 18: "q6_k",
 	19: "iq2_xxs", 20: "iq2_xs", 21: "q2_k_s", 22: "iq3_xs", 23: "iq3_xxs", 24: "iq1_s", 25: "iq4_nl",
 	26: "iq3_s", 27: "iq3_m", 28: "iq2_s", 29: "iq2_m", 30: "iq4_xs", 31: "iq1_m", 32: "bf16",
-	36: "tq1_0", 37: "tq2_0", 38: "mxfp4",
+	36: "tq1_0", 37: "tq2_0", 38: "mxfp4", 39: "nvfp4", 40: "q1_0",
 }
 
 // guessedFileType is added by a loader that derived the file type from the
@@ -120,9 +123,10 @@ type Tensor struct {
 	Shape  []uint64 // the first dimension varies fastest
 	Offset uint64
 	Size   uint64
+	At     int64 // where the data begins in the file
 }
 
-// Elements returns the product of the shape; 1 for rank 0. Read has checked
+// Elements returns the product of the shape; 1 for rank 0. Walk has checked
 // that it does not overflow.
 func (t Tensor) Elements() uint64 {
 	n := uint64(1)
@@ -132,56 +136,8 @@ func (t Tensor) Elements() uint64 {
 	return n
 }
 
-func (d *decoder) tensorTable() error {
-	names := make(map[string]struct{})
-	for range d.h.TensorCount {
-		at := d.pos
-		t, err := d.tensor()
-		if err != nil {
-			return err
-		}
-		if _, dup := names[t.Name]; dup {
-			return invalid(at, "duplicate tensor %q", t.Name)
-		}
-		names[t.Name] = struct{}{}
-		if err := t.measure(at); err != nil {
-			return err
-		}
-		d.h.Tensors = append(d.h.Tensors, t)
-	}
-	d.h.HeaderSize = d.pos
-	return nil
-}
-
-func (d *decoder) tensor() (t Tensor, err error) {
-	if t.Name, err = d.str(maxNameSize, "tensor name"); err != nil {
-		return t, err
-	}
-	at := d.pos
-	dims, err := d.u32()
-	if err != nil {
-		return t, err
-	}
-	if dims > MaxDims {
-		return t, invalid(at, "tensor %q: %d dimensions are more than %d", t.Name, dims, MaxDims)
-	}
-	t.Shape = make([]uint64, dims)
-	for i := range t.Shape {
-		if t.Shape[i], err = d.u64(); err != nil {
-			return t, err
-		}
-	}
-	n, err := d.u32()
-	if err != nil {
-		return t, err
-	}
-	t.Type = Type(n)
-	t.Offset, err = d.u64()
-	return t, err
-}
-
 // measure computes the size of t and checks that its shape makes sense.
-func (t *Tensor) measure(at int64) error {
+func (t *Tensor) measure(name []byte, at int64) error {
 	elements, overflow := uint64(1), false
 	for _, dim := range t.Shape {
 		hi, lo := bits.Mul64(elements, dim)
@@ -190,7 +146,7 @@ func (t *Tensor) measure(at int64) error {
 		overflow = overflow || hi != 0 || lo > math.MaxInt64 || dim > math.MaxInt64
 	}
 	if overflow {
-		return invalid(at, "tensor %q: shape overflows", t.Name)
+		return invalid(at, "tensor %q: shape overflows", name)
 	}
 	x, ok := types[t.Type]
 	if !ok {
@@ -201,52 +157,12 @@ func (t *Tensor) measure(at int64) error {
 		row = t.Shape[0]
 	}
 	if row%x.block != 0 {
-		return invalid(at, "tensor %q: rows of %d elements are not whole blocks of %d (%s)", t.Name, row, x.block, t.Type)
+		return invalid(at, "tensor %q: rows of %d elements are not whole blocks of %d (%s)", name, row, x.block, t.Type)
 	}
 	hi, size := bits.Mul64(elements/x.block, x.bytes)
 	if hi != 0 || size > math.MaxInt64 {
-		return invalid(at, "tensor %q: size overflows", t.Name)
+		return invalid(at, "tensor %q: size overflows", name)
 	}
 	t.Size = size
 	return nil
 }
-
-// layout checks that each tensor begins where the one before it ends, padded,
-// and that the last one ends inside the file (gguf.cpp, "tensor has offset,
-// expected"). After a tensor of unknown type the next one may begin anywhere
-// behind it.
-func (d *decoder) layout(size int64) error {
-	h := d.h
-	h.DataStart = int64(padded(uint64(h.HeaderSize), h.Alignment))
-	data := uint64(max(size-h.DataStart, 0))
-	var next, end uint64
-	var unknown []int
-	sized := true
-	for i, t := range h.Tensors {
-		if t.Offset%h.Alignment != 0 {
-			return invalid(h.HeaderSize, "tensor %q: offset %d is no multiple of the alignment %d", t.Name, t.Offset, h.Alignment)
-		}
-		if t.Offset < next || sized && t.Offset != next {
-			return invalid(h.HeaderSize, "tensor %q: offset %d, but the tensors before it end at %d", t.Name, t.Offset, next)
-		}
-		if t.Offset > data || t.Size > data-t.Offset {
-			return invalid(h.HeaderSize, "tensor %q: %d bytes at offset %d end beyond the file, which holds %d bytes of data", t.Name, t.Size, t.Offset, data)
-		}
-		end = t.Offset + t.Size
-		next = padded(end, h.Alignment)
-		if sized = t.Type.Known(); !sized {
-			unknown = append(unknown, i)
-		}
-	}
-	if len(unknown) > 0 {
-		first := h.Tensors[unknown[0]]
-		h.find("%d tensors of unknown type, the first %q of type %d: their sizes were not checked", len(unknown), first.Name, uint32(first.Type))
-	}
-	if sized && data > next {
-		h.find("%d bytes after the tensor data", data-next)
-	}
-	return nil
-}
-
-// padded rounds n, which is below 2^63, up to a multiple of align.
-func padded(n, align uint64) uint64 { return (n + align - 1) / align * align }

@@ -58,11 +58,12 @@ func (t ValueType) String() string {
 // Value is the value of one key.
 type Value struct {
 	Type ValueType
-	// Elem and Len describe an array.
+	// Elem is the type of the items of an array. Len is how many there are, and of
+	// a string, its bytes.
 	Elem ValueType
 	Len  uint64
 
-	bits  uint64   // a number as it is in the file, in the low bytes
+	bits  uint64   // a number as it is in the file, in the low bytes; the offset of a string
 	text  string   // a string
 	items []string // the items of one of keptArrays
 	kept  bool     // text or items are there
@@ -88,6 +89,14 @@ func (v Value) int() int64 {
 // Text returns a string as it is in the file, in whatever encoding it is. It
 // is not there when it was too long to keep.
 func (v Value) Text() (string, bool) { return v.text, v.kept && v.Type == TypeString }
+
+// Place returns where a string is in the file, also when it was too long to keep.
+func (v Value) Place() (offset, size int64, ok bool) {
+	if v.Type != TypeString {
+		return 0, 0, false
+	}
+	return int64(v.bits), int64(v.Len), true
+}
 
 // Items returns the strings of an array that was kept.
 func (v Value) Items() ([]string, bool) { return v.items, v.kept && v.Type == TypeArray }

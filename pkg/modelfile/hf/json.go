@@ -1,200 +1,209 @@
 package hf
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"strconv"
-	"unicode/utf8"
+
+	"github.com/modseal/modseal/pkg/modelfile/jsonscan"
 )
 
 // Bounds on a JSON document.
 const (
-	MaxJSONSize  = 16 << 20
-	MaxJSONDepth = 64
+	MaxJSONSize      = 16 << 20
+	MaxTokenizerSize = 64 << 20 // of tokenizer.json and tokenizer_config.json
+	MaxJSONDepth     = jsonscan.MaxDepth
+	// maxValueSize bounds the text of a field that is kept, before it is cleaned.
+	maxValueSize = 64 << 10
+	// maxListed bounds the items of a list that is kept.
+	maxListed = 1_000
 )
 
-// object is a JSON object with its place, for errors. encoding/json matches the
-// keys of a struct ignoring case, which would let two spellings name one field;
-// a map does not.
-type object struct {
-	path    string // "" or "a.b."
-	members map[string]json.RawMessage
+// document reads a JSON object of the hub field by field, and holds no more than
+// one of them. A key matches as it is written: encoding/json would let two
+// spellings name one field.
+type document struct {
+	*jsonscan.Scanner
+	path  string // of the object that is read: "" or "a.b."
+	field string // that is read
 }
 
-// parseObject checks the document and splits its topmost object.
-func parseObject(data []byte) (object, error) {
-	if len(data) > MaxJSONSize {
-		return object{}, fmt.Errorf("%d bytes are more than %d", len(data), MaxJSONSize)
-	}
-	if !utf8.Valid(data) {
-		return object{}, errors.New("not valid UTF-8")
-	}
-	var o object
-	var raw json.RawMessage
-	if err := json.Unmarshal(data, &raw); err != nil {
-		if bad, ok := errors.AsType[*json.SyntaxError](err); ok {
-			return o, fmt.Errorf("byte %d: %w", bad.Offset, err)
-		}
-		return o, err
-	}
-	if raw[0] != '{' {
-		return o, errors.New("not a JSON object")
-	}
-	if err := checkTree(data); err != nil {
-		return o, err
-	}
-	return o, json.Unmarshal(data, &o.members)
-}
+// fields are the readers of the fields that count. All others are skipped.
+type fields map[string]func() error
 
-// checkTree walks a valid document and refuses duplicate keys and deep
-// nesting.
-func checkTree(data []byte) error {
-	type level struct {
-		keys map[string]struct{} // nil in an array
-		key  bool                // the next token is a key
-	}
-	var stack []level
-	d := json.NewDecoder(bytes.NewReader(data))
-	d.UseNumber()
-	for {
-		token, err := d.Token()
-		if err != nil {
-			return fmt.Errorf("byte %d: %w", d.InputOffset(), err)
-		}
-		if token == json.Delim('}') || token == json.Delim(']') {
-			stack = stack[:len(stack)-1]
-			if len(stack) == 0 {
-				return nil
-			}
-			continue
-		}
-		top := len(stack) - 1
-		if top >= 0 && stack[top].key {
-			key := token.(string) // a valid document has only strings for keys
-			if _, dup := stack[top].keys[key]; dup {
-				return fmt.Errorf("byte %d: duplicate key %q", d.InputOffset(), key)
-			}
-			stack[top].keys[key] = struct{}{}
-			stack[top].key = false
-			continue
-		}
-		if top >= 0 && stack[top].keys != nil {
-			stack[top].key = true // after this value
-		}
-		switch token {
-		case json.Delim('{'):
-			stack = append(stack, level{map[string]struct{}{}, true})
-		case json.Delim('['):
-			stack = append(stack, level{})
-		}
-		if len(stack) > MaxJSONDepth {
-			return fmt.Errorf("byte %d: nested deeper than %d", d.InputOffset(), MaxJSONDepth)
-		}
-	}
-}
-
-// has reports whether key is there with a value other than null, which writers
-// use for "not set".
-func (o object) has(key string) bool {
-	raw, ok := o.members[key]
-	return ok && string(raw) != "null"
-}
-
-func (o object) wrong(key, want string) error {
-	return fmt.Errorf("field %q is not %s", o.path+key, want)
-}
-
-// str returns a string, "" when it is not set.
-func (o object) str(key string) (string, error) {
-	if !o.has(key) {
-		return "", nil
-	}
-	var s string
-	if err := json.Unmarshal(o.members[key], &s); err != nil {
-		return "", o.wrong(key, "a string")
-	}
-	return CleanText(s, MaxTextSize), nil
-}
-
-// strs returns a list of strings, or a string as a list of one.
-func (o object) strs(key string) ([]string, error) {
-	if !o.has(key) {
-		return nil, nil
-	}
-	if o.members[key][0] == '"' {
-		s, err := o.str(key)
-		return []string{s}, err
-	}
-	var list []*string
-	if err := json.Unmarshal(o.members[key], &list); err != nil {
-		return nil, o.wrong(key, "a list of strings")
-	}
-	var out []string
-	for _, s := range list {
-		if s == nil {
-			return nil, o.wrong(key, "a list of strings")
-		}
-		out = append(out, CleanText(*s, MaxTextSize))
-	}
-	return out, nil
-}
-
-// uint returns an unsigned integer, 0 when it is not set.
-func (o object) uint(key string) (uint64, error) {
-	if !o.has(key) {
-		return 0, nil
-	}
-	n, err := strconv.ParseUint(string(o.members[key]), 10, 64)
+// readDocument reads a document that is one object.
+func readDocument(r io.Reader, limit int64, f func(d *document) fields) error {
+	d := &document{Scanner: jsonscan.NewDocument("document", r, limit)}
+	b, err := d.Next()
 	if err != nil {
-		return 0, o.wrong(key, "an unsigned integer")
+		return err
 	}
-	return n, nil
+	switch b {
+	case '{':
+	case 0xef, 0xff, 0xfe: // the first byte of a mark of UTF-8 and of UTF-16
+		return errors.New("not a JSON object: it begins with a byte order mark, and JSON is UTF-8 without one (RFC 8259, section 8.1)")
+	default:
+		return errors.New("not a JSON object")
+	}
+	if err := d.members(f(d)); err != nil {
+		return err
+	}
+	return d.End()
 }
 
-// maxUint returns an unsigned integer, or the largest of a list of them: models
-// with stages have one value for each.
-func (o object) maxUint(key string) (uint64, error) {
-	if !o.has(key) || o.members[key][0] != '[' {
-		return o.uint(key)
+func (d *document) members(fs fields) error {
+	return d.Object(func(key []byte, _ int64) error { return d.member(fs[string(key)], key) })
+}
+
+// member reads one value with f. null is what writers use for "not set".
+func (d *document) member(f func() error, key []byte) error {
+	if f == nil {
+		return d.Skip()
 	}
-	var list []json.RawMessage
-	if err := json.Unmarshal(o.members[key], &list); err != nil {
-		return 0, o.wrong(key, "a list of unsigned integers")
+	d.field = d.path + string(key)
+	b, err := d.Next()
+	switch {
+	case err != nil:
+		return err
+	case b == 'n':
+		return d.Skip()
 	}
-	var largest uint64
-	for _, item := range list {
-		n, err := strconv.ParseUint(string(item), 10, 64)
-		if err != nil {
-			return 0, o.wrong(key, "a list of unsigned integers")
+	return f()
+}
+
+// object reads a nested object.
+func (d *document) object(fs fields) func() error {
+	return func() error {
+		return d.inside(func() error { return d.members(fs) })
+	}
+}
+
+// inside reads an object with f. Its fields are below the present one.
+func (d *document) inside(f func() error) error {
+	if err := d.begins('{', "an object"); err != nil {
+		return err
+	}
+	outer := d.path
+	d.path = d.field + "."
+	err := f()
+	d.path = outer
+	return err
+}
+
+func (d *document) begins(first byte, want string) error {
+	b, err := d.Next()
+	if err == nil && b != first {
+		err = d.wrong(want)
+	}
+	return err
+}
+
+// absent is the error of a field that there has to be.
+func absent(field string) error { return fmt.Errorf("field %q is not there", field) }
+
+func (d *document) wrong(want string) error { return fmt.Errorf("field %q is not %s", d.field, want) }
+
+// text reads a string that somebody may be shown.
+func (d *document) text(s *string) func() error {
+	return func() error {
+		if err := d.begins('"', "a string"); err != nil {
+			return err
 		}
-		largest = max(largest, n)
+		b, err := d.Text(maxValueSize)
+		*s = CleanText(string(b), MaxTextSize)
+		return err
 	}
-	return largest, nil
 }
 
-func (o object) bool(key string) (bool, error) {
-	if !o.has(key) {
-		return false, nil
+// texts reads a list of strings, or a string as a list of one.
+func (d *document) texts(list *[]string) func() error {
+	return func() error {
+		b, err := d.Next()
+		if err != nil {
+			return err
+		}
+		var s string
+		if b == '"' {
+			err = d.text(&s)()
+			*list = []string{s}
+			return err
+		}
+		const want = "a list of strings"
+		if err := d.begins('[', want); err != nil {
+			return err
+		}
+		return d.Array(func() error {
+			if err := d.begins('"', want); err != nil {
+				return err
+			}
+			if len(*list) == maxListed {
+				return d.wrong(fmt.Sprintf("%s of at most %d", want, maxListed))
+			}
+			err := d.text(&s)()
+			*list = append(*list, s)
+			return err
+		})
 	}
-	switch string(o.members[key]) {
-	case "true":
-		return true, nil
-	case "false":
-		return false, nil
-	}
-	return false, o.wrong(key, "true or false")
 }
 
-// object returns a nested object, an empty one when it is not set.
-func (o object) object(key string) (object, error) {
-	inner := object{path: o.path + key + "."}
-	if !o.has(key) {
-		return inner, nil
+// uint reads an unsigned integer.
+func (d *document) uint(n *uint64) func() error {
+	return func() error { return d.number(n, "an unsigned integer") }
+}
+
+func (d *document) number(n *uint64, want string) error {
+	b, err := d.Next()
+	if err != nil {
+		return err
 	}
-	if o.members[key][0] != '{' {
-		return inner, o.wrong(key, "an object")
+	if b < '0' || b > '9' {
+		return d.wrong(want)
 	}
-	return inner, json.Unmarshal(o.members[key], &inner.members)
+	text, err := d.Number()
+	if err != nil {
+		return err
+	}
+	if *n, err = strconv.ParseUint(string(text), 10, 64); err != nil {
+		return d.wrong(want)
+	}
+	return nil
+}
+
+// maxUint reads an unsigned integer, or the largest of a list of them: models with
+// stages have one value for each.
+func (d *document) maxUint(n *uint64) func() error {
+	return func() error {
+		b, err := d.Next()
+		if err != nil || b != '[' {
+			return d.uint(n)()
+		}
+		return d.Array(func() error {
+			var item uint64
+			err := d.number(&item, "a list of unsigned integers")
+			*n = max(*n, item)
+			return err
+		})
+	}
+}
+
+func (d *document) bool(on *bool) func() error {
+	return func() error {
+		if b, err := d.Next(); err != nil {
+			return err
+		} else if b != 't' && b != 'f' {
+			return d.wrong("true or false")
+		}
+		word, err := d.Literal()
+		*on = word == "true"
+		return err
+	}
+}
+
+// there notes that a field is set.
+func (d *document) there(yes *bool) func() error {
+	return func() error {
+		*yes = true
+		return d.Skip()
+	}
 }

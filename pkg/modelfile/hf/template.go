@@ -1,36 +1,19 @@
 package hf
 
 import (
-	"encoding/json"
+	"bytes"
+	"slices"
 	"strings"
 )
 
 // ChatTemplateUsesTools reports whether a chat template in
-// tokenizer_config.json reads the tools that it is given. chat_template is a
-// template or a list of named ones.
+// tokenizer_config.json reads the tools that it is given.
 func ChatTemplateUsesTools(tokenizerConfig []byte) (bool, error) {
-	const key = "chat_template"
-	o, err := parseObject(tokenizerConfig)
-	if err != nil || !o.has(key) {
+	c, err := ReadTokenizerConfig(bytes.NewReader(tokenizerConfig))
+	if err != nil {
 		return false, err
 	}
-	var template string
-	if json.Unmarshal(o.members[key], &template) == nil {
-		return TemplateUsesTools(template), nil
-	}
-	var list []map[string]json.RawMessage
-	if json.Unmarshal(o.members[key], &list) != nil {
-		return false, o.wrong(key, "a template or a list of templates")
-	}
-	for _, named := range list {
-		if json.Unmarshal(named["template"], &template) != nil {
-			return false, o.wrong(key, "a template or a list of templates")
-		}
-		if TemplateUsesTools(template) {
-			return true, nil
-		}
-	}
-	return false, nil
+	return slices.ContainsFunc(c.Templates, func(t ChatTemplate) bool { return TemplateUsesTools(t.Text) }), nil
 }
 
 // TemplateUsesTools reports whether a Jinja template reads the variable tools,

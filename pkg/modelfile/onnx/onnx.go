@@ -1,10 +1,11 @@
-// Package onnx reads what an ONNX model says about itself: its version, its
-// operator sets, and the number and types of its weights. It walks the
-// protobuf fields of onnx.proto (onnx/onnx) and steps over tensor data,
-// nodes and everything else that it does not report.
+// Package onnx reads what an ONNX model says about itself: its version, its operator
+// sets, its tensors, and what it needs from outside: files of weights, and operators
+// that no runtime has. It walks the protobuf fields of onnx.proto (onnx/onnx 1.20)
+// and steps over tensor data.
 //
-// Weights are the initializers of the main graph. Those of subgraphs inside
-// nodes (If, Loop) and the values of Constant nodes are not counted.
+// Weights are the initializers of the graph and of the subgraphs in its nodes (If,
+// Loop, Scan), and the tensors in nodes, where exporters put them as well (Constant),
+// unless their type is one of shapes and indices.
 //
 // Every field must end inside the message that holds it, which protobuf
 // requires too. Beyond it, fields that may appear once are refused twice:
@@ -14,14 +15,9 @@ package onnx
 import (
 	"fmt"
 	"io"
-	"io/fs"
 	"math"
-	"math/bits"
-	"path"
 	"slices"
-	"strconv"
 	"strings"
-	"unicode/utf8"
 )
 
 // Bounds on a model. None is part of the format.
@@ -34,7 +30,19 @@ const (
 	MaxTextSize     = 4 << 10
 	// MaxMetadataSize bounds metadata_props; entries beyond it are not kept.
 	MaxMetadataSize = 1 << 20
+	// MaxExternal and MaxExternalSize bound the files of external data and their
+	// names together.
 	MaxExternal     = 65_536
+	MaxExternalSize = 2 << 20
+	MaxRank         = 64
+	// MaxDepth bounds subgraphs in subgraphs.
+	MaxDepth = 32
+	// MaxOperators bounds the kinds of operators of other domains, and functions,
+	// that are told apart; MaxOperatorSize their names together.
+	MaxOperators    = 10_000
+	MaxOperatorSize = 1 << 20
+	// MaxEscapes bounds the paths that are kept of those that lead elsewhere.
+	MaxEscapes = 100
 )
 
 // Model is what a file says about itself.
@@ -49,8 +57,14 @@ type Model struct {
 	// type. Strings do not count.
 	Parameters uint64
 	Elements   map[DataType]uint64
-	// External are the files that hold weights, sorted by location.
+	// External are the files that hold weights, sorted by location. Escapes are
+	// those that would be outside the directory of the model, in the order of the
+	// file, the first [MaxEscapes] of them.
 	External []External
+	Escapes  []Escape
+	// Domains are the domains of operators that the model needs and that neither
+	// onnx nor its own functions have, sorted by name.
+	Domains []Domain
 	// Findings are oddities that are no breach of the format.
 	Findings []string
 }
@@ -69,57 +83,19 @@ type External struct {
 	MinSize  uint64
 }
 
-// DataType is the element type of a tensor (TensorProto.DataType).
-type DataType uint8
-
-// String is a type that is no number.
-const String DataType = 8
-
-// dataTypes holds the name in onnx.proto and in a ModelPack config.
-var dataTypes = []struct{ name, precision string }{
-	{"UNDEFINED", ""},
-	{"FLOAT", "float32"},
-	{"UINT8", "uint8"},
-	{"INT8", "int8"},
-	{"UINT16", "uint16"},
-	{"INT16", "int16"},
-	{"INT32", "int32"},
-	{"INT64", "int64"},
-	{"STRING", ""},
-	{"BOOL", "bool"},
-	{"FLOAT16", "float16"},
-	{"DOUBLE", "float64"},
-	{"UINT32", "uint32"},
-	{"UINT64", "uint64"},
-	{"COMPLEX64", "complex64"},
-	{"COMPLEX128", "complex128"},
-	{"BFLOAT16", "bfloat16"},
-	{"FLOAT8E4M3FN", "float8_e4m3"},
-	{"FLOAT8E4M3FNUZ", ""},
-	{"FLOAT8E5M2", "float8_e5m2"},
-	{"FLOAT8E5M2FNUZ", ""},
-	{"UINT4", ""},
-	{"INT4", ""},
-	{"FLOAT4E2M1", ""},
-	{"FLOAT8E8M0", ""},
-	{"UINT2", ""},
-	{"INT2", ""},
+// Escape is a path of external data that is not one below the directory of the
+// model. A runtime that follows it reads a file of the machine it runs on, or more.
+type Escape struct {
+	Location string
+	Offset   int64 // of the tensor in the file
 }
 
-func (d DataType) String() string {
-	if int(d) >= len(dataTypes) {
-		d = 0
-	}
-	return dataTypes[d].name
-}
-
-// PrecisionName returns the name that a ModelPack config has for d, "" when it
-// has none.
-func PrecisionName(d DataType) string {
-	if int(d) >= len(dataTypes) {
-		return ""
-	}
-	return dataTypes[d].precision
+// Domain is a domain of operators from outside, which a native library has. Op is one
+// of them, empty for a domain that the model imports and does not use, Nodes how
+// many nodes have one.
+type Domain struct {
+	Name, Op string
+	Nodes    uint64
 }
 
 // Error is a breach of the format. Errors of another type mean that the file
@@ -136,13 +112,22 @@ func invalid(offset int64, format string, args ...any) error {
 	return &Error{Offset: offset, Reason: fmt.Sprintf(format, args...)}
 }
 
-// Read walks the model in the file of the given size.
-func Read(r io.ReaderAt, size int64) (*Model, error) {
+// Read is [Walk] without looking at the tensors.
+func Read(r io.ReaderAt, size int64) (*Model, error) { return Walk(r, size, nil) }
+
+// Walk reads the model in the file of the given size, and calls f for each tensor as
+// it is read: what f was told counts when there is no error. The tensor and its
+// shape are valid during the call alone. An error of f ends the walk and is returned
+// as it is. f may be nil.
+func Walk(r io.ReaderAt, size int64, f func(*Tensor) error) (*Model, error) {
 	d := &decoder{
-		cursor:   newCursor(r, size),
-		m:        &Model{Elements: map[DataType]uint64{}},
-		external: map[string]uint64{},
-		seen:     map[uint64]bool{},
+		cursor:    newCursor(r, size),
+		m:         &Model{Elements: map[DataType]uint64{}},
+		tell:      f,
+		external:  map[string]uint64{},
+		seen:      map[uint64]bool{},
+		operators: map[operator]uint64{},
+		functions: map[operator]bool{},
 	}
 	if err := d.fields("model", d.end, d.model); err != nil {
 		return nil, err
@@ -157,10 +142,22 @@ func Read(r io.ReaderAt, size int64) (*Model, error) {
 type decoder struct {
 	*cursor
 	m            *Model
+	tell         func(*Tensor) error
 	seen         map[uint64]bool // single fields of the model by number
 	metadataSize int
 	initializers int
+
 	external     map[string]uint64 // location to the size it needs
+	externalSize int               // of all locations
+	escapes      int
+
+	depth        int // of the graph that is read
+	operators    map[operator]uint64
+	functions    map[operator]bool
+	operatorSize int
+
+	t          tensor // that is being read
+	mismatched int
 }
 
 // The fields of ModelProto.
@@ -170,6 +167,8 @@ const (
 	modelGraph     = 7
 	modelOpset     = 8
 	modelMetadata  = 14
+	modelTraining  = 20
+	modelFunction  = 25
 )
 
 func (d *decoder) model(f field) error {
@@ -190,7 +189,11 @@ func (d *decoder) model(f field) error {
 		if err := f.is(wireBytes, "graph"); err != nil {
 			return err
 		}
-		return d.fields("graph", f.end, d.graph)
+		return d.graph(f)
+	case modelTraining:
+		return d.training(f)
+	case modelFunction:
+		return d.function(f)
 	case modelOpset:
 		return d.opset(f)
 	case modelMetadata:
@@ -217,15 +220,27 @@ func (d *decoder) complete() error {
 var standardDomains = []string{"", "ai.onnx", "ai.onnx.ml", "ai.onnx.training", "com.microsoft"}
 
 func (d *decoder) finish() {
-	for _, o := range d.m.Opsets {
-		if !slices.Contains(standardDomains, o.Domain) {
-			d.m.Findings = append(d.m.Findings, fmt.Sprintf("operators of domain %q need a native library", o.Domain))
-		}
+	d.findDomains()
+	for _, o := range d.m.Domains {
+		d.find("operators of domain %q need a native library", o.Name)
+	}
+	for _, e := range d.m.Escapes {
+		d.find("external data in %.100q, which is no path below the model", e.Location)
+	}
+	if more := d.escapes - len(d.m.Escapes); more > 0 {
+		d.find("external data in %d more paths that are not below the model", more)
+	}
+	if d.mismatched > 0 {
+		d.find("%d tensors whose data has another size than their shape and type need", d.mismatched)
 	}
 	for location, size := range d.external {
 		d.m.External = append(d.m.External, External{location, size})
 	}
 	slices.SortFunc(d.m.External, func(a, b External) int { return strings.Compare(a.Location, b.Location) })
+}
+
+func (d *decoder) find(format string, args ...any) {
+	d.m.Findings = append(d.m.Findings, fmt.Sprintf(format, args...))
 }
 
 func (d *decoder) opset(f field) error {
@@ -248,210 +263,4 @@ func (d *decoder) opset(f field) error {
 	})
 	d.m.Opsets = append(d.m.Opsets, o)
 	return err
-}
-
-func (d *decoder) metadata(f field) error {
-	key, value, err := d.pair(f, "metadata_props")
-	if err != nil {
-		return err
-	}
-	if _, dup := d.m.Metadata[key]; dup {
-		return invalid(f.at, "duplicate key %q in metadata_props", key)
-	}
-	if d.metadataSize += len(key) + len(value) + 64; d.metadataSize > MaxMetadataSize {
-		return nil
-	}
-	if d.m.Metadata == nil {
-		d.m.Metadata = map[string]string{}
-	}
-	d.m.Metadata[key] = value
-	return nil
-}
-
-// pair reads a StringStringEntryProto. Its value may be a whole document, of
-// which what fits MaxMetadataSize is kept.
-func (d *decoder) pair(f field, what string) (key, value string, err error) {
-	if err := f.is(wireBytes, what); err != nil {
-		return "", "", err
-	}
-	err = d.fields(what, f.end, func(f field) error {
-		switch f.num {
-		case 1:
-			return d.text(f, what+" key", &key)
-		case 2:
-			if err := f.is(wireBytes, what+" value"); err != nil || f.end-d.pos > MaxMetadataSize {
-				return err
-			}
-			b, err := d.take(f.end)
-			value = string(b)
-			return err
-		}
-		return nil
-	})
-	return key, value, err
-}
-
-func (d *decoder) graph(f field) error {
-	if f.num != 5 { // initializer
-		return nil
-	}
-	if err := f.is(wireBytes, "initializer"); err != nil {
-		return err
-	}
-	if d.initializers++; d.initializers > MaxInitializers {
-		return invalid(f.at, "more than %d initializers", MaxInitializers)
-	}
-	return d.tensor(f)
-}
-
-// tensor is what is read of a TensorProto.
-type tensor struct {
-	elements uint64
-	dataType DataType
-	external bool
-	location string
-	size     uint64 // offset + length in location
-}
-
-// The fields of TensorProto.
-const (
-	tensorDims         = 1
-	tensorDataType     = 2
-	tensorExternalData = 13
-	tensorDataLocation = 14
-)
-
-func (d *decoder) tensor(f field) error {
-	t := tensor{elements: 1}
-	var offset, length uint64
-	err := d.fields("initializer", f.end, func(f field) error {
-		switch f.num {
-		case tensorDims:
-			return d.dims(f, &t)
-		case tensorDataType:
-			if f.value < uint64(len(dataTypes)) {
-				t.dataType = DataType(f.value)
-			}
-			return f.is(wireVarint, "data_type")
-		case tensorDataLocation:
-			t.external = f.value == 1
-			return f.is(wireVarint, "data_location")
-		case tensorExternalData:
-			return d.externalData(f, &t.location, &offset, &length)
-		}
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	if t.external {
-		if t.size = offset + length; t.size < offset {
-			return invalid(f.at, "external data at %d of %d bytes overflows", offset, length)
-		}
-		if err := d.addExternal(f.at, t); err != nil {
-			return err
-		}
-	}
-	return d.count(f.at, t)
-}
-
-// dims multiplies one dimension, or as many as are packed into f.
-func (d *decoder) dims(f field, t *tensor) error {
-	if f.wire == wireVarint {
-		return t.multiply(f.value, f.at)
-	}
-	if err := f.is(wireBytes, "dims"); err != nil {
-		return err
-	}
-	for d.pos < f.end {
-		at := d.pos
-		n, err := d.varint(f.end)
-		if err != nil {
-			return err
-		}
-		if err := t.multiply(n, at); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (t *tensor) multiply(dim uint64, at int64) error {
-	if dim > math.MaxInt64 {
-		return invalid(at, "initializer with a negative dimension")
-	}
-	hi, lo := bits.Mul64(t.elements, dim)
-	if hi != 0 || lo > math.MaxInt64 {
-		return invalid(at, "initializer with dimensions that overflow")
-	}
-	t.elements = lo
-	return nil
-}
-
-func (d *decoder) count(at int64, t tensor) error {
-	if t.dataType == String || t.elements == 0 {
-		return nil
-	}
-	sum, carry := bits.Add64(d.m.Parameters, t.elements, 0)
-	if carry != 0 {
-		return invalid(at, "the sum of all elements overflows")
-	}
-	d.m.Parameters = sum
-	d.m.Elements[t.dataType] += t.elements
-	return nil
-}
-
-// externalData reads one entry of external_data (docs/ExternalData.md in
-// onnx/onnx). Unknown keys, as checksum, are left to others.
-func (d *decoder) externalData(f field, location *string, offset, length *uint64) error {
-	key, value, err := d.pair(f, "external_data")
-	if err != nil {
-		return err
-	}
-	switch key {
-	case "location":
-		if *location != "" {
-			return invalid(f.at, "external data with two locations")
-		}
-		*location = value
-	case "offset":
-		*offset, err = strconv.ParseUint(value, 10, 63)
-	case "length":
-		*length, err = strconv.ParseUint(value, 10, 63)
-	}
-	if err != nil {
-		return invalid(f.at, "external data with the %s %.40q", key, value)
-	}
-	return nil
-}
-
-func (d *decoder) addExternal(at int64, t tensor) error {
-	name := path.Clean(t.location)
-	if t.location == "" || len(t.location) > MaxTextSize || name == "." || !fs.ValidPath(name) || strings.ContainsAny(name, "\\\x00") {
-		return invalid(at, "external data in %.100q, which is no local path", t.location)
-	}
-	if len(d.external) == MaxExternal {
-		return invalid(at, "more than %d files of external data", MaxExternal)
-	}
-	d.external[name] = max(d.external[name], t.size)
-	return nil
-}
-
-// text reads a short string.
-func (d *decoder) text(f field, what string, s *string) error {
-	if err := f.is(wireBytes, what); err != nil {
-		return err
-	}
-	if n := f.end - d.pos; n > MaxTextSize {
-		return invalid(f.at, "%s of %d bytes is longer than %d", what, n, MaxTextSize)
-	}
-	b, err := d.take(f.end)
-	if err != nil {
-		return err
-	}
-	if !utf8.Valid(b) {
-		return invalid(f.at, "%s is not valid UTF-8", what)
-	}
-	*s = string(b)
-	return nil
 }

@@ -7,20 +7,20 @@
 // keys are unique, a tensor has no members but dtype, shape and data_offsets,
 // and the tensors cover the data without holes, overlaps or trailing bytes.
 //
-// Tensor data is never read. The header is parsed while it streams in, so that
-// the memory used follows the number of tensors and not the size a stranger
-// announced.
+// Tensor data is never read. The header is parsed while it streams in, and what is
+// kept of each tensor until all are checked are 24 bytes.
 package safetensors
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
-	"math"
-	"math/bits"
 	"slices"
+
+	"github.com/modseal/modseal/pkg/modelfile/jsonscan"
 )
 
 // Bounds on a header. MaxHeaderSize is the format's own; the others are
@@ -28,15 +28,18 @@ import (
 const (
 	MaxHeaderSize = 100_000_000
 	MaxTensors    = 1_000_000
-	MaxNameSize   = 4 << 10
-	// MaxRank and maxDims bound the dimensions of one tensor and of the file:
-	// two bytes of JSON become eight bytes of memory.
-	MaxRank = 64
-	maxDims = 4_000_000
+	MaxNameSize   = jsonscan.MaxKeySize
+	MaxRank       = 64
 	// MaxMetadataSize bounds all of __metadata__; each entry is charged
 	// metadataEntryCost on top of its text.
 	MaxMetadataSize   = 4 << 20
-	metadataEntryCost = 64
+	metadataEntryCost = 128
+	// MaxKept and MaxKeptSize bound what Read keeps; the largest published models
+	// have 100,000 tensors in all their files.
+	MaxKept     = 100_000
+	MaxKeptSize = 8 << 20
+	// maxHeld bounds the header that is held while it is read.
+	maxHeld = 4 << 20
 )
 
 const (
@@ -115,12 +118,16 @@ type Header struct {
 	// Metadata is the free text of __metadata__, nil when the file has none.
 	Metadata map[string]string
 	// Tensors are sorted by offset; tensors without data that share an offset
-	// are sorted by name.
-	Tensors []Tensor
+	// are sorted by name. Walk leaves it empty.
+	Tensors     []Tensor
+	TensorCount int
 	// HeaderSize is the length of the JSON header, padding included. The data
 	// begins HeaderSize + 8 bytes into the file.
 	HeaderSize int64
 }
+
+// DataStart returns where the data of the tensors begins, in the file.
+func (h *Header) DataStart() int64 { return h.HeaderSize + lengthSize }
 
 // Tensor is one entry of the header. Begin and End count from the start of the
 // data.
@@ -129,9 +136,10 @@ type Tensor struct {
 	DType      DType
 	Shape      []uint64
 	Begin, End uint64
+	At         int64 // where the data begins in the file
 }
 
-// Elements returns the product of the shape; 1 for rank 0. Read has checked
+// Elements returns the product of the shape; 1 for rank 0. Walk has checked
 // that it does not overflow.
 func (t Tensor) Elements() uint64 {
 	n := uint64(1)
@@ -161,23 +169,94 @@ func invalid(offset int64, format string, args ...any) error {
 	return &Error{Offset: offset, Reason: fmt.Sprintf(format, args...)}
 }
 
-// Read parses and checks the header of the file of the given size.
-func Read(r io.ReaderAt, size int64) (*Header, error) {
+// ErrTooLarge is a header that is valid, and has more than [Read] keeps. [Walk]
+// reads it.
+var ErrTooLarge = errors.New("more tensors than are kept in memory")
+
+// Walk checks the header of the file of the given size, whole, and then calls f for
+// each tensor in the order of the header, which need not be that of their data. The
+// tensor and its shape are valid during the call alone. An error of f ends the walk
+// and is returned as it is. f may be nil.
+//
+// A header that is larger than 4 MiB is read twice.
+func Walk(r io.ReaderAt, size int64, f func(*Tensor) error) (*Header, error) {
 	n, err := headerSize(r, size)
 	if err != nil {
 		return nil, err
 	}
-	d := newDecoder(r, n)
+	if r, err = hold(r, n); err != nil {
+		return nil, err
+	}
+	h, err := check(r, n, uint64(size-lengthSize-n))
+	if err != nil {
+		return nil, err
+	}
+	if f == nil {
+		return h, nil
+	}
+	err = newDecoder(r, n, func(d *decoder, _ int64) error {
+		d.tensor.Name, d.tensor.At = string(d.name), h.DataStart()+int64(d.tensor.Begin)
+		return f(&d.tensor)
+	}).header()
+	if err != nil {
+		return nil, err
+	}
+	return h, nil
+}
+
+// check reads a header of n bytes and compares its tensors with so many bytes of
+// data.
+func check(r io.ReaderAt, n int64, data uint64) (*Header, error) {
+	c := newChecker(r, n)
+	d := newDecoder(r, n, c.add)
+	d.keep = true
 	if err := d.header(); err != nil {
 		return nil, err
 	}
-	if err := checkNames(d.tensors); err != nil {
+	if err := c.unique(); err != nil {
 		return nil, err
 	}
-	if err := checkLayout(d.tensors, uint64(size-lengthSize-n)); err != nil {
+	if err := c.covers(data); err != nil {
 		return nil, err
 	}
-	return &Header{Metadata: d.metadata, Tensors: d.tensors, HeaderSize: n}, nil
+	return &Header{Metadata: d.metadata, TensorCount: d.count, HeaderSize: n}, nil
+}
+
+// Read is [Walk] into Tensors. A header with more than [MaxKept] tensors, or with
+// names and shapes of more than [MaxKeptSize] bytes, is ErrTooLarge.
+func Read(r io.ReaderAt, size int64) (*Header, error) {
+	var ts []Tensor
+	kept := 0
+	h, err := Walk(r, size, func(t *Tensor) error {
+		if kept += len(t.Name) + 8*len(t.Shape); len(ts) == MaxKept || kept > MaxKeptSize {
+			return ErrTooLarge
+		}
+		ts = append(ts, *t)
+		last := &ts[len(ts)-1]
+		last.Shape = append(make([]uint64, 0, len(t.Shape)), t.Shape...)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	slices.SortFunc(ts, func(a, b Tensor) int {
+		return cmp.Or(cmp.Compare(a.Begin, b.Begin), cmp.Compare(a.End, b.End), cmp.Compare(a.Name, b.Name))
+	})
+	h.Tensors = ts
+	return h, nil
+}
+
+// hold reads a header of the usual size into memory, so that reading it again costs
+// nothing. Others are read in pieces.
+func hold(r io.ReaderAt, n int64) (io.ReaderAt, error) {
+	if n > maxHeld {
+		return r, nil
+	}
+	b := make([]byte, lengthSize+n)
+	if got, err := r.ReadAt(b[lengthSize:], lengthSize); got < int(n) {
+		return nil, readError(lengthSize+int64(got), err)
+	}
+	return bytes.NewReader(b), nil
 }
 
 func headerSize(r io.ReaderAt, size int64) (int64, error) {
@@ -208,62 +287,4 @@ func readError(at int64, err error) error {
 		err = io.ErrUnexpectedEOF
 	}
 	return fmt.Errorf("read header at byte %d: %w", at, err)
-}
-
-// checkNames finds duplicate tensors. The format forbids them, its reference
-// parser keeps the last one. Sorting needs no memory beyond the tensors.
-func checkNames(ts []Tensor) error {
-	slices.SortFunc(ts, func(a, b Tensor) int { return cmp.Compare(a.Name, b.Name) })
-	for i := 1; i < len(ts); i++ {
-		if ts[i].Name == ts[i-1].Name {
-			return invalid(-1, "duplicate key %q", ts[i].Name)
-		}
-	}
-	return nil
-}
-
-// checkLayout puts the tensors in the order of their data and requires that
-// they cover it exactly: "the byte buffer needs to be entirely indexed, and
-// cannot contain holes".
-func checkLayout(ts []Tensor, data uint64) error {
-	slices.SortFunc(ts, func(a, b Tensor) int {
-		return cmp.Or(cmp.Compare(a.Begin, b.Begin), cmp.Compare(a.End, b.End), cmp.Compare(a.Name, b.Name))
-	})
-	var next uint64
-	for _, t := range ts {
-		if t.Begin > next {
-			return invalid(-1, "tensor %q: begins at %d, a hole of %d bytes after the tensor before it", t.Name, t.Begin, t.Begin-next)
-		}
-		if t.Begin < next {
-			return invalid(-1, "tensor %q: begins at %d, inside the tensor before it, which ends at %d", t.Name, t.Begin, next)
-		}
-		next = t.End
-	}
-	if next != data {
-		return invalid(-1, "tensors end at %d, but the file holds %d bytes of data", next, data)
-	}
-	return nil
-}
-
-// check compares the span of t with its type and shape.
-func (t *Tensor) check(at int64) error {
-	elements, overflow := uint64(1), false
-	for _, d := range t.Shape {
-		hi, lo := bits.Mul64(elements, d)
-		elements, overflow = lo, overflow || hi != 0
-	}
-	hi, width := bits.Mul64(elements, t.DType.Bits())
-	if overflow || hi != 0 || elements > math.MaxInt64 {
-		return invalid(at, "tensor %q: shape overflows", t.Name)
-	}
-	if width%8 != 0 {
-		return invalid(at, "tensor %q: %d bits are not whole bytes", t.Name, width)
-	}
-	if t.End < t.Begin {
-		return invalid(at, "tensor %q: ends at %d before it begins at %d", t.Name, t.End, t.Begin)
-	}
-	if got := t.End - t.Begin; got != width/8 {
-		return invalid(at, "tensor %q: spans %d bytes, shape and type need %d", t.Name, got, width/8)
-	}
-	return nil
 }

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/modseal/modseal/pkg/modelfile/safetensors"
 )
@@ -72,6 +73,10 @@ func TestRead(t *testing.T) {
 				t.Fatal(err)
 			}
 			tt.want.HeaderSize = int64(len(tt.header))
+			tt.want.TensorCount = len(tt.want.Tensors)
+			for i := range tt.want.Tensors {
+				tt.want.Tensors[i].At = int64(8+len(tt.header)) + int64(tt.want.Tensors[i].Begin)
+			}
 			if d := cmp.Diff(&tt.want, got); d != "" {
 				t.Error(d)
 			}
@@ -91,15 +96,15 @@ func TestReadRefuses(t *testing.T) {
 		{"header beyond the file", binary.LittleEndian.AppendUint64(nil, 5), "byte 0: header of 5 bytes does not fit a file of 8"},
 		{"header above the cap", binary.LittleEndian.AppendUint64(nil, 100_000_001), "byte 0: header of 100000001 bytes is larger than 100000000"},
 		{"length above 2^63", binary.LittleEndian.AppendUint64(nil, 1<<63), "byte 0: header of 9223372036854775808 bytes is larger than 100000000"},
-		{"leading space", file(" {}", 0), `byte 8: header begins with ' ', not with '{'`},
-		{"array", file("[]", 0), `byte 8: header begins with '[', not with '{'`},
-		{"ends early", file(`{"a"`, 0), "byte 12: header ends inside its object"},
+		{"leading space", file(" {}", 0), "byte 8: header does not begin with '{'"},
+		{"array", file("[]", 0), "byte 8: header does not begin with '{'"},
+		{"ends early", file(`{"a"`, 0), "byte 12: header ends inside a value"},
 		{"newline after the object", file("{}\n", 0), `byte 10: '\n' after the header object, where only spaces may be`},
 		{"second object", file("{}{}", 0), `byte 10: '{' after the header object, where only spaces may be`},
 		{"trailing comma", file(`{"__metadata__":{},}`, 0), `byte 27: '}' where a key should begin`},
 		{"no comma", file(`{"__metadata__":{}"a":{}}`, 0), `byte 26: '"' after a value, where ',' or '}' should be`},
 		{"no colon", file(`{"a"{}}`, 0), "byte 12: no colon after a key"},
-		{"duplicate tensor", file(`{"a":{"dtype":"U8","shape":[0],"data_offsets":[0,0]},"\u0061":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}}`, 0), `duplicate key "a"`},
+		{"duplicate tensor", file(`{"a":{"dtype":"U8","shape":[0],"data_offsets":[0,0]},"\u0061":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}}`, 0), `byte 61: duplicate key "a"`},
 		{"duplicate metadata", file(`{"__metadata__":{},"__metadata__":{}}`, 0), `byte 27: duplicate key "__metadata__"`},
 		{"duplicate metadata entry", file(`{"__metadata__":{"a":"","a":""}}`, 0), `byte 32: duplicate key "a" in __metadata__`},
 		{"metadata is a number", file(`{"__metadata__":1}`, 0), "byte 24: __metadata__ is not an object"},
@@ -117,8 +122,8 @@ func TestReadRefuses(t *testing.T) {
 		{"shape is a number", file(tensor(`"shape":32`), 0), "byte 22: shape is not an array"},
 		{"nested shape", file(tensor(`"shape":[[1]]`), 0), `byte 23: shape: '[' does not begin an unsigned integer`},
 		{"negative", file(tensor(`"shape":[-1]`), 0), `byte 23: shape: '-' does not begin an unsigned integer`},
-		{"fraction", file(tensor(`"shape":[1.0]`), 0), `byte 24: shape: '.' where ',' or ']' should be; only unsigned integers are allowed`},
-		{"exponent", file(tensor(`"shape":[1e3]`), 0), `byte 24: shape: 'e' where ',' or ']' should be; only unsigned integers are allowed`},
+		{"fraction", file(tensor(`"shape":[1.0]`), 0), "byte 24: shape: '.' in a number, where only unsigned integers are allowed"},
+		{"exponent", file(tensor(`"shape":[1e3]`), 0), "byte 24: shape: 'e' in a number, where only unsigned integers are allowed"},
 		{"leading zero", file(tensor(`"shape":[01]`), 0), "byte 23: shape: number with a leading zero"},
 		{"2^63", file(tensor(`"shape":[9223372036854775808]`), 0), "byte 23: shape: number above 2^63-1"},
 		{"rank", file(tensor(`"shape":[`+strings.Repeat("1,", 64)+`1]`), 0), "byte 151: shape holds more than 64 numbers"},
@@ -129,11 +134,12 @@ func TestReadRefuses(t *testing.T) {
 		{"three offsets", file(tensor(`"data_offsets":[0,1,2]`), 0), "byte 34: data_offsets holds more than 2 numbers"},
 		{"ends before it begins", file(tensor(`"dtype":"F32","shape":[1],"data_offsets":[4,0]`), 4), `byte 9: tensor "w": ends at 0 before it begins at 4`},
 		{"wrong span", file(tensor(`"dtype":"F32","shape":[2],"data_offsets":[0,4]`), 4), `byte 9: tensor "w": spans 4 bytes, shape and type need 8`},
-		{"hole at the start", file(tensor(`"dtype":"U8","shape":[1],"data_offsets":[1,2]`), 2), `tensor "w": begins at 1, a hole of 1 bytes after the tensor before it`},
-		{"overlap", file(`{"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]},"b":{"dtype":"U8","shape":[2],"data_offsets":[1,3]}}`, 3), `tensor "b": begins at 1, inside the tensor before it, which ends at 2`},
+		{"hole at the start", file(tensor(`"dtype":"U8","shape":[1],"data_offsets":[1,2]`), 2), `byte 9: tensor "w": begins at 1, a hole of 1 bytes after the tensor before it`},
+		{"overlap", file(`{"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]},"b":{"dtype":"U8","shape":[2],"data_offsets":[1,3]}}`, 3), `byte 61: tensor "b": begins at 1, inside the tensor before it, which ends at 2`},
 		{"trailing bytes", file(tensor(`"dtype":"U8","shape":[1],"data_offsets":[0,1]`), 2), "tensors end at 1, but the file holds 2 bytes of data"},
 		{"data cut off", file(tensor(`"dtype":"U8","shape":[2],"data_offsets":[0,2]`), 1), "tensors end at 2, but the file holds 1 bytes of data"},
 		{"data without tensors", file(`{}`, 1), "tensors end at 0, but the file holds 1 bytes of data"},
+		{"more tensors than a header may have", file("{"+strings.Repeat(`"":{"dtype":"U8","shape":[0],"data_offsets":[0,0]},`, safetensors.MaxTensors+1)+"}", 0), "byte 51000009: more than 1000000 tensors"},
 		{"invalid UTF-8", file("{\"\xff\":{}}", 0), "byte 9: string is not valid UTF-8"},
 		{"control character", file("{\"a\x00\":{}}", 0), "byte 11: control character 0x00 in a string"},
 		{"lone surrogate", file(`{"\ud800":{}}`, 0), "byte 10: lone surrogate"},
@@ -141,7 +147,7 @@ func TestReadRefuses(t *testing.T) {
 		{"unknown escape", file(`{"\x":{}}`, 0), `byte 10: unknown escape \x`},
 		{"bad hex", file(`{"\u00g0":{}}`, 0), `byte 10: \u without four hex digits`},
 		{"long name", file(`{"`+strings.Repeat("a", 4097)+`":{}}`, 0), "byte 9: string longer than 4096 bytes"},
-		{"large metadata", file(`{"__metadata__":{"a":"`+strings.Repeat("a", 4<<20)+`"}}`, 0), "byte 29: string longer than 4194239 bytes"},
+		{"large metadata", file(`{"__metadata__":{"a":"`+strings.Repeat("a", 4<<20)+`"}}`, 0), "byte 29: string longer than 4194175 bytes"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			h, err := read(tt.file)
@@ -209,11 +215,11 @@ func (p pattern) ReadAt(b []byte, off int64) (int, error) {
 func TestReadHostileMemory(t *testing.T) {
 	const budget = 32 << 20
 	for _, tt := range []struct{ name, head, body, want string }{
-		{"spaces before the end", `{`, " ", "header ends inside its object"},
+		{"spaces before the end", `{`, " ", "header ends inside a value"},
 		{"spaces after the object", `{}`, " ", ""},
 		{"endless name", `{"`, "a", "string longer than 4096 bytes"},
-		{"endless metadata value", `{"__metadata__":{"a":"`, "a", "string longer than 4194239 bytes"},
-		{"endless escapes", `{"__metadata__":{"a":"`, `\u00e9`, "string longer than 4194239 bytes"},
+		{"endless metadata value", `{"__metadata__":{"a":"`, "a", "string longer than 4194175 bytes"},
+		{"endless escapes", `{"__metadata__":{"a":"`, `\u00e9`, "string longer than 4194175 bytes"},
 		{"nesting", `{"a":`, "{", "'{' where a key should begin"},
 		{"brackets", `{"a":{"shape":`, "[", "does not begin an unsigned integer"},
 		{"endless shape", `{"a":{"shape":[1`, ",1", "shape holds more than 64 numbers"},
@@ -292,7 +298,7 @@ func FuzzRead(f *testing.F) {
 			t.Fatalf("%v in %s", err, again)
 		}
 		h2.HeaderSize = h.HeaderSize
-		if d := cmp.Diff(h, h2); d != "" {
+		if d := cmp.Diff(h, h2, cmpopts.IgnoreFields(safetensors.Tensor{}, "At")); d != "" {
 			t.Fatal(d)
 		}
 	})
