@@ -138,6 +138,8 @@ func (x *inspector) classify(g ggufText) {
 	f.Family = x.pick("family", source{x.configPlace, x.config.ModelType}, g.source("general.architecture"))
 	if len(x.config.Architectures) > 0 {
 		f.ModelClass = x.config.Architectures[0]
+	} else {
+		f.ModelClass = hf.CleanText(x.layerClass, hf.MaxTextSize)
 	}
 	switch {
 	case x.config.AttentionHeads > 0 || g.hasHeads():
@@ -147,9 +149,19 @@ func (x *inspector) classify(g ggufText) {
 	case slices.Contains(rnnFamilies, strings.ToLower(f.Family)):
 		f.Architecture = "rnn"
 	}
-	f.RemoteCode = x.config.RemoteCode
+	f.RemoteCode = f.RemoteCode || x.config.RemoteCode
 	f.Quantization = x.pick("quantization", source{x.configPlace, x.config.Quantization.Method}, source{g.place, g.quantization()})
 	f.ContextLength = x.contextLength(g)
+	f.Tokenizer = x.describeTokenizer(g)
+}
+
+// describeTokenizer takes the size of the vocabulary from the file that has it, else
+// from config.json, which may count more: embeddings are padded.
+func (x *inspector) describeTokenizer(g ggufText) Tokenizer {
+	t := Tokenizer{Class: x.tokenizerClass, Model: x.tokenizer.Model, Vocabulary: x.tokenizer.Vocabulary}
+	t.Model = cmp.Or(t.Model, g.text("tokenizer.ggml.model"))
+	t.Vocabulary = cmp.Or(t.Vocabulary, g.KV["tokenizer.ggml.tokens"].Len, x.config.VocabSize)
+	return t
 }
 
 // hasHeads: a number of attention heads, or an array of one per layer.
@@ -189,7 +201,7 @@ func (x *inspector) contextLength(g ggufText) uint64 {
 	return cmp.Or(own, other)
 }
 
-// relate finds the license and what the model was made from.
+// relate finds the license, what the model was made from and what it scored.
 func (x *inspector) relate(g ggufText) {
 	f := &x.facts
 	var license []string
@@ -202,6 +214,7 @@ func (x *inspector) relate(g ggufText) {
 	bases := x.pickList("base model", x.cardPlace, x.card.BaseModel, x.adapterAt, x.adapterBase())
 	f.BaseModels = x.pickList("base model", cmp.Or(x.cardPlace, x.adapterAt), bases, g.place, g.baseModels())
 	f.BaseModelRelation = x.card.BaseModelRelation
+	f.Metrics = x.card.Metrics
 }
 
 // adapterBase returns the base model of an adapter, unless it is a path on the
@@ -273,6 +286,7 @@ func (x *inspector) measure() {
 	for _, format := range formats {
 		if t := x.tallies[format]; t.total > 0 {
 			x.measureTally(format, t)
+			x.leaveOutBut(format)
 			break
 		}
 	}
@@ -287,6 +301,7 @@ func (x *inspector) measureTally(format string, t *tally) {
 		x.facts.Parameters = t.total
 		x.facts.ParamSize = FormatParamSize(t.total)
 	}
+	x.facts.Tensors, x.facts.Types = t.tensors, t.typeCounts()
 	precisions := t.precisions()
 	// A quantised GGUF file has some tensors of single elements, which are not
 	// what its weights are.

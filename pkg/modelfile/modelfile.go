@@ -43,48 +43,18 @@ type File struct {
 	Open func() (ReaderAtCloser, error)
 }
 
-// Facts is what the files of a model say. Text is clean: valid UTF-8 without
-// control characters, of bounded length.
-type Facts struct {
-	Name, Vendor, Version, Description string
-	Authors                            []string
-	Licenses                           []string // SPDX expressions
-	// Family is the model_type of config.json or the architecture of GGUF,
-	// Architecture the class word of a ModelPack config (transformer, cnn, rnn),
-	// ModelClass the class that a framework loads the model with.
-	Family, Architecture, ModelClass string
-	// Format is that of the weights: safetensors, gguf, onnx, pt, …
-	Format string
-	// Parameters is exact, 0 when unknown; ParamSize is the same for people.
-	Parameters uint64
-	ParamSize  string
-	// Precision lists ModelPack precisions, the most frequent first.
-	Precision, Quantization string
-	ContextLength           uint64
-
-	BaseModels                  []string
-	BaseModelRelation           string
-	Datasets, Languages         []string
-	DocURL, SourceURL, Revision string
-	Task                        string // pipeline_tag
-	InputTypes, OutputTypes     []string
-	ToolUsage                   *bool // nil when unknown
-	RemoteCode                  bool  // config.json has an auto_map
-	Warnings                    []string
+// Options change what [InspectWith] does.
+type Options struct {
+	// Tensor is called for every tensor of every weight file, one file after the other;
+	// nil for none. Text in it is as it is in the file. An error ends the inspection.
+	Tensor func(Tensor) error
+	// Tolerant makes a weight file that breaks the rules of its format a [Problem]
+	// beside all others, instead of an [*InvalidFileError].
+	Tolerant bool
+	// Missing reports whether an error of reading means that a file is not there, which
+	// is a [Problem] then; nil: every such error ends the inspection.
+	Missing func(error) bool
 }
-
-// InvalidFileError is a weight file that breaks the rules of its format.
-type InvalidFileError struct {
-	Path   string
-	Format string
-	Err    error
-}
-
-func (e *InvalidFileError) Error() string {
-	return fmt.Sprintf("%q is not a valid %s file: %v", e.Path, e.Format, e.Err)
-}
-
-func (e *InvalidFileError) Unwrap() error { return e.Err }
 
 // Inspect reads what the files of a model say. dirName is the absolute path of
 // the directory they come from, whose name may say something too.
@@ -93,7 +63,12 @@ func (e *InvalidFileError) Unwrap() error { return e.Err }
 // that breaks the rules of its format is an [*InvalidFileError]; whatever else
 // cannot be understood is a warning.
 func Inspect(ctx context.Context, dirName string, files []File) (*Facts, error) {
-	x := &inspector{files: map[string]*File{}, tallies: map[string]*tally{}}
+	return InspectWith(ctx, dirName, files, Options{})
+}
+
+// InspectWith is [Inspect] with options.
+func InspectWith(ctx context.Context, dirName string, files []File, o Options) (*Facts, error) {
+	x := &inspector{options: o, files: map[string]*File{}, tallies: map[string]*tally{}, broken: map[string]bool{}}
 	for i := range files {
 		x.files[files[i].Path] = &files[i]
 		x.sorted = append(x.sorted, &files[i])
@@ -105,9 +80,10 @@ func Inspect(ctx context.Context, dirName string, files []File) (*Facts, error) 
 	if err := x.readWeights(ctx); err != nil {
 		return nil, err
 	}
-	x.checkIndexes()
+	if err := x.checkIndexes(ctx); err != nil {
+		return nil, err
+	}
 	x.checkShards()
-	x.tallyGGUF()
 	x.tallyONNX()
 	x.describe(dirName)
 	x.measure()
@@ -116,20 +92,45 @@ func Inspect(ctx context.Context, dirName string, files []File) (*Facts, error) 
 
 // inspector gathers what files say until all have been read.
 type inspector struct {
-	facts  Facts
-	files  map[string]*File
-	sorted []*File // by path
+	options Options
+	facts   Facts
+	files   map[string]*File
+	sorted  []*File // by path
 
 	texts
 	indexes []*index
 	tallies map[string]*tally // by format
 	tensors tensorNames
-	ggufs   []*ggufModel
+	speaker ggufShard // the GGUF file that speaks for all of them
 	onnxes  []onnxFile
+	torches []*torchFile
+	// torchNames counts the names in torches.
+	torchNames int
+	hubForms   map[string]string // by directory: a file with the name of the hub's form
+	current    *Weight           // the file that is read
+	// layerClass is the class of the outermost layer of a Keras model.
+	layerClass string
+	broken     map[string]bool // weight files that break the rules of their format
 }
 
 func (x *inspector) warn(format string, args ...any) {
 	x.facts.Warnings = append(x.facts.Warnings, fmt.Sprintf(format, args...))
+}
+
+// problem notes what is wrong with a file.
+func (x *inspector) problem(file, format string, args ...any) {
+	x.facts.Problems = append(x.facts.Problems, Problem{file, fmt.Sprintf(format, args...)})
+}
+
+// missing reports whether err, of reading a file, means that it is not there, and
+// notes that.
+func (x *inspector) missing(f *File, err error) bool {
+	if err == nil || x.options.Missing == nil || !x.options.Missing(err) {
+		return false
+	}
+	x.broken[f.Path] = true
+	x.problem(f.Path, "it is not there")
+	return true
 }
 
 // readPrefix reads the first limit bytes of f, or all when it has fewer.

@@ -20,7 +20,7 @@ func (x *inspector) quantization() hf.Quantization {
 // helps to unpack others. It is not ok when the method of packing is not known.
 //
 // GPTQ and AWQ pack 32/bits weights into an I32, bitsandbytes (4 bits) and
-// MXFP4 two into a U8.
+// MXFP4 two into a U8; FP8 packs nothing, and has scales beside its weights.
 func unpack(q hf.Quantization, t safetensors.Tensor) (n uint64, packed, ok bool) {
 	n = t.Elements()
 	switch strings.ToLower(q.Method) {
@@ -44,6 +44,10 @@ func unpack(q hf.Quantization, t safetensors.Tensor) (n uint64, packed, ok bool)
 			return 0, true, true
 		case t.DType == safetensors.U8:
 			return 2 * n, true, n < 1<<62
+		}
+	case "fp8", "fbgemm_fp8":
+		if hasSuffix(t.Name, "_scale", "_scale_inv") {
+			return 0, true, true
 		}
 	case "mxfp4":
 		switch {

@@ -1,13 +1,12 @@
 package modelfile
 
 import (
-	"bytes"
 	"encoding/binary"
 	"path"
 	"strings"
 
 	"github.com/modseal/modseal/pkg/modelfile/onnx"
-	"github.com/modseal/modseal/pkg/modelfile/safetensors"
+	"github.com/modseal/modseal/pkg/modelfile/sniff"
 )
 
 // SniffSize is how much of a file Sniff likes to see.
@@ -20,6 +19,8 @@ const (
 	formatPT          = "pt"
 	formatHDF5        = "hdf5"
 	formatNumpy       = "numpy"
+	formatJoblib      = "joblib"
+	formatKeras       = "keras"
 )
 
 // extensions of weights. Those that other files have too (.bin, .data) are
@@ -37,65 +38,56 @@ var extensions = map[string]string{
 	".hdf5":        formatHDF5,
 	".npy":         formatNumpy,
 	".npz":         formatNumpy,
-	".keras":       "keras",
+	".joblib":      formatJoblib,
+	".keras":       formatKeras,
 	".tflite":      "tflite",
+}
+
+// Extension returns the extension of a file in lower case. Of what joblib compresses it
+// is the one before that of the compressor, which joblib takes from the name too
+// (joblib 1.2, joblib.dump): ".pkl" of "model.pkl.gz".
+func Extension(name string) string {
+	ext := strings.ToLower(path.Ext(name))
+	switch ext {
+	case ".z", ".gz", ".bz2", ".lzma", ".xz", ".lz4":
+		switch inner := strings.ToLower(path.Ext(name[:len(name)-len(ext)])); inner {
+		case ".joblib", ".pkl", ".pickle":
+			return inner
+		}
+	}
+	return ext
 }
 
 // Sniff returns the format of a weight file by the first bytes of its content,
 // else by its extension, and whether the content proved it. It returns "" for
-// what neither shows to be weights. All forms of pickle are "pt".
+// what neither shows to be weights. All forms of pickle are "pt", but for files
+// with the extension of joblib.
 func Sniff(name string, prefix []byte) (format string, proven bool) {
-	byName := extensions[strings.ToLower(path.Ext(name))]
-	switch {
-	case isSafetensors(prefix):
+	byName := extensions[Extension(name)]
+	switch kind := sniff.Of(prefix); {
+	case kind == sniff.Safetensors:
 		return formatSafetensors, true
-	case isGGUF(prefix):
+	case kind == sniff.GGUF:
 		return formatGGUF, true
-	case bytes.HasPrefix(prefix, []byte("\x89HDF\r\n\x1a\n")):
+	case kind == sniff.HDF5:
 		return formatHDF5, true
-	case bytes.HasPrefix(prefix, []byte("\x93NUMPY")):
+	case kind == sniff.NumPy:
 		return formatNumpy, true
-	case bytes.HasPrefix(prefix, []byte("PK\x03\x04")):
+	case kind == sniff.Zip:
 		if format := zipFormat(prefix); format != "" {
 			return format, true
 		}
 		return byName, false
-	case bytes.HasPrefix(prefix, legacyTorch):
+	case kind == sniff.TorchLegacy, byName == formatPT && kind == sniff.Pickle:
 		return formatPT, true
-	case byName == formatPT && isPickle(prefix):
-		return formatPT, true
-	case byName == "tflite" && len(prefix) >= 8 && string(prefix[4:8]) == "TFL3":
+	case byName == formatJoblib && kind == sniff.Pickle:
+		return formatJoblib, true
+	case byName == "tflite" && kind == sniff.TFLite:
 		return "tflite", true
 	case (byName == formatONNX || byName == "") && onnx.Sniff(prefix):
 		return formatONNX, true
 	}
 	return byName, false
-}
-
-// isSafetensors: a length that a header may have, and the begin of an object
-// whose first key or end follows.
-func isSafetensors(prefix []byte) bool {
-	if len(prefix) < 10 || prefix[8] != '{' {
-		return false
-	}
-	n := binary.LittleEndian.Uint64(prefix)
-	inside := bytes.TrimLeft(prefix[9:], " \t\r\n")
-	return n >= 2 && n <= safetensors.MaxHeaderSize && len(inside) > 0 && (inside[0] == '"' || inside[0] == '}')
-}
-
-// isGGUF: the magic and a version in either byte order.
-func isGGUF(prefix []byte) bool {
-	return len(prefix) >= 8 && string(prefix[:4]) == "GGUF" &&
-		(prefix[4] != 0 && prefix[6] == 0 && prefix[7] == 0 || prefix[7] != 0 && prefix[4] == 0 && prefix[5] == 0)
-}
-
-// legacyTorch begins what torch.save wrote before it wrote zip files: a pickle
-// of the number 0x1950a86a20f9469cfc6c.
-var legacyTorch = []byte("\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.")
-
-// isPickle: the opcode PROTO, which pickles have from protocol 2 on.
-func isPickle(prefix []byte) bool {
-	return len(prefix) >= 2 && prefix[0] == 0x80 && 2 <= prefix[1] && prefix[1] <= 5
 }
 
 // zipFormat tells by the name of its first member what a zip file holds: torch

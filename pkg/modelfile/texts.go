@@ -2,142 +2,132 @@ package modelfile
 
 import (
 	"context"
-	"fmt"
-	"path"
+	"io"
+	"slices"
 	"strings"
 
 	"github.com/modseal/modseal/pkg/modelfile/hf"
 )
 
-// maxTemplateSize bounds a chat template in a file of its own.
-const maxTemplateSize = 1 << 20
+const (
+	// maxTemplateSize bounds a chat template in a file of its own.
+	maxTemplateSize = 1 << 20
+	// maxTokenizerSize bounds the tokenizer.json that is read for what kind it is: larger
+	// ones are megabytes to fetch, of which the vocabulary is in config.json too.
+	maxTokenizerSize = 256 << 10
+)
 
 // texts is what the files beside the weights say. All but the places are nil
 // when there is no such file or it cannot be understood.
 type texts struct {
-	config      *hf.Config
-	configPlace string
-	card        *hf.FrontMatter
-	cardPlace   string
-	adapter     *hf.Adapter
-	adapterAt   string
-	tools       bool
-}
-
-// index is an index of sharded weights and its place.
-type index struct {
-	*hf.Index
-	path  string
-	files map[string]int // full path to the number of tensors it should hold
-	size  uint64         // of its tensors that were found
+	config         *hf.Config
+	configPlace    string
+	card           *hf.FrontMatter
+	cardPlace      string
+	adapter        *hf.Adapter
+	adapterAt      string
+	tools          bool
+	tokenizer      hf.Tokenizer
+	tokenizerClass string
 }
 
 func (x *inspector) readTexts(ctx context.Context) error {
-	readers := []struct {
+	for _, text := range []struct {
 		name  string
 		limit int64
-		read  func(f *File, b []byte) error
+		read  func(f *File, r io.Reader) error
 	}{
 		{"config.json", hf.MaxJSONSize, x.readConfig},
 		{"README.md", 0, x.readCard},
 		{"adapter_config.json", hf.MaxJSONSize, x.readAdapter},
 		{"tokenizer_config.json", hf.MaxJSONSize, x.readTokenizerConfig},
 		{"chat_template.jinja", maxTemplateSize, x.readTemplate},
-	}
-	for _, r := range readers {
-		if f := x.topmost(r.name); f != nil {
-			if err := x.readOne(ctx, f, r.limit, r.read); err != nil {
-				return err
-			}
+	} {
+		f := x.topmost(text.name)
+		if f == nil {
+			continue
+		}
+		if text.limit > 0 && f.Size > text.limit {
+			x.warn("%q: %d bytes are more than %d", f.Path, f.Size, text.limit)
+			continue
+		}
+		if err := x.readStream(ctx, f, func(r io.Reader) error { return text.read(f, r) }); err != nil {
+			return err
 		}
 	}
+	if f := x.topmost("tokenizer.json"); f != nil && f.Size <= maxTokenizerSize {
+		if err := x.readStream(ctx, f, x.readTokenizer); err != nil {
+			return err
+		}
+	}
+	return x.readIndexes(ctx)
+}
+
+func (x *inspector) readIndexes(ctx context.Context) error {
 	for _, f := range x.sorted {
-		if strings.HasSuffix(f.Path, ".index.json") && f.Role != roleWeight && f.Role != roleDataset {
-			if err := x.readOne(ctx, f, hf.MaxJSONSize, x.readIndex); err != nil {
-				return err
-			}
+		if !strings.HasSuffix(f.Path, ".index.json") || f.Role == roleWeight || f.Role == roleDataset {
+			continue
+		}
+		if f.Size > hf.MaxJSONSize {
+			x.warn("%q: %d bytes are more than %d", f.Path, f.Size, hf.MaxJSONSize)
+			continue
+		}
+		if err := x.readStream(ctx, f, func(r io.Reader) error { return x.readIndex(f, r) }); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-// readOne hands the content of f to read. What read does not understand is a
-// warning; a file that cannot be read is an error. A limit of 0 means that the
-// begin of the file is enough.
-func (x *inspector) readOne(ctx context.Context, f *File, limit int64, read func(*File, []byte) error) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	if limit > 0 && f.Size > limit {
-		x.warn("%q: %d bytes are more than %d", f.Path, f.Size, limit)
-		return nil
-	}
-	if limit == 0 {
-		limit = hf.MaxFrontMatterSize + 1<<10 // room for the fences
-	}
-	r, err := f.Open()
-	if err != nil {
-		return fmt.Errorf("%q: %w", f.Path, err)
-	}
-	defer r.Close()
-	b, err := readPrefix(f, r, limit)
-	if err != nil {
-		return err
-	}
-	if err := read(f, b); err != nil {
-		x.warn("%q: %v", f.Path, err)
-	}
-	return nil
-}
-
-func (x *inspector) readConfig(f *File, b []byte) (err error) {
-	x.config, err = hf.ParseConfig(b)
+func (x *inspector) readConfig(f *File, r io.Reader) (err error) {
+	x.config, err = hf.ReadConfig(r)
 	x.configPlace = f.Path
 	return err
 }
 
-func (x *inspector) readCard(f *File, b []byte) (err error) {
+// readCard reads the begin of a model card, which may be long.
+func (x *inspector) readCard(f *File, r io.Reader) error {
+	b, err := io.ReadAll(io.LimitReader(r, hf.MaxFrontMatterSize+1<<10)) // room for the fences
+	if err != nil {
+		return err
+	}
 	x.card, err = hf.ParseFrontMatter(b)
 	x.cardPlace = f.Path
+	if x.card != nil {
+		for _, why := range x.card.LeftOut {
+			x.warn("%q: %s", f.Path, why)
+		}
+	}
 	return err
 }
 
-func (x *inspector) readAdapter(f *File, b []byte) (err error) {
-	x.adapter, err = hf.ParseAdapter(b)
+func (x *inspector) readAdapter(f *File, r io.Reader) (err error) {
+	x.adapter, err = hf.ReadAdapter(r)
 	x.adapterAt = f.Path
 	return err
 }
 
-func (x *inspector) readTokenizerConfig(_ *File, b []byte) error {
-	tools, err := hf.ChatTemplateUsesTools(b)
-	x.tools = x.tools || tools
-	return err
-}
-
-func (x *inspector) readTemplate(_ *File, b []byte) error {
-	x.tools = x.tools || hf.TemplateUsesTools(string(b))
-	return nil
-}
-
-// readIndex also checks that the files which an index names are there.
-func (x *inspector) readIndex(f *File, b []byte) error {
-	parsed, err := hf.ParseIndex(b)
+func (x *inspector) readTokenizerConfig(_ *File, r io.Reader) error {
+	c, err := hf.ReadTokenizerConfig(r)
 	if err != nil {
 		return err
 	}
-	idx := &index{Index: parsed, path: f.Path, files: map[string]int{}}
-	for _, file := range parsed.WeightMap {
-		idx.files[path.Join(path.Dir(f.Path), file)]++
-	}
-	var missing []string
-	for file := range idx.files {
-		if x.files[file] == nil {
-			missing = append(missing, file)
-		}
-	}
-	x.indexes = append(x.indexes, idx)
-	if len(missing) > 0 {
-		return fmt.Errorf("files that it names are missing: %s", someOf(missing))
-	}
+	x.tokenizerClass = c.Class
+	x.facts.RemoteCode = x.facts.RemoteCode || c.RemoteCode
+	x.tools = x.tools || slices.ContainsFunc(c.Templates, func(t hf.ChatTemplate) bool { return hf.TemplateUsesTools(t.Text) })
 	return nil
+}
+
+func (x *inspector) readTemplate(_ *File, r io.Reader) error {
+	b, err := io.ReadAll(r)
+	x.tools = x.tools || hf.TemplateUsesTools(string(b))
+	return err
+}
+
+func (x *inspector) readTokenizer(r io.Reader) error {
+	t, err := hf.ReadTokenizer(r)
+	if err == nil {
+		x.tokenizer = *t
+	}
+	return err
 }
