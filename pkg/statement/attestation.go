@@ -5,13 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/opencontainers/go-digest"
 
 	"github.com/modseal/modseal/artifacttypes"
+	"github.com/modseal/modseal/pkg/internal/lazyregexp"
 	"github.com/modseal/modseal/pkg/internal/limits"
 )
 
@@ -59,7 +59,8 @@ func Parse(payload []byte) (*Statement, error) {
 }
 
 // predicateTypes are the names that cosign gives to predicate types
-// (https://github.com/sigstore/cosign/blob/v3.0.0/cmd/cosign/cli/options/predicate.go).
+// (https://github.com/sigstore/cosign/blob/v3.0.0/cmd/cosign/cli/options/predicate.go),
+// and those for which cosign has none.
 var predicateTypes = []struct{ name, uri string }{
 	{"slsaprovenance1", artifacttypes.PredicateSLSAProvenanceV1},
 	{"slsaprovenance02", artifacttypes.PredicateSLSAProvenanceV02},
@@ -71,6 +72,10 @@ var predicateTypes = []struct{ name, uri string }{
 	{"openvex", artifacttypes.PredicateOpenVEX},
 	{"link", artifacttypes.PredicateLink},
 	{"custom", artifacttypes.PredicateCustom},
+	{"vsa", artifacttypes.PredicateVSA},
+	{"spdx3", artifacttypes.PredicateSPDX3},
+	{"modelcard", artifacttypes.PredicateModelCard},
+	{"scan", artifacttypes.PredicateScan},
 }
 
 // PredicateTypeNames returns the names that [PredicateType] knows.
@@ -83,8 +88,9 @@ func PredicateTypeNames() []string {
 }
 
 // PredicateType returns the predicate type that name stands for: the one that
-// cosign gives this name, or name itself when it is an absolute URI. Types are
-// compared byte by byte everywhere, so that a URI is taken as it is.
+// cosign gives this name, one that has a name here alone, or name itself when it is
+// an absolute URI. Types are compared byte by byte everywhere, so that a URI is taken
+// as it is.
 //
 // The types of signatures are refused. An attestation of such a type would be
 // one: sign makes those.
@@ -100,7 +106,7 @@ func PredicateType(name string) (string, error) {
 // absoluteURI is the beginning of a URI that names something without help from
 // elsewhere: a scheme, and a host or an opaque name
 // (https://www.rfc-editor.org/rfc/rfc3986#section-3).
-var absoluteURI = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]*:(//[^/?#]+|[^/?#])`)
+var absoluteURI = lazyregexp.New(`^[A-Za-z][A-Za-z0-9+.-]*:(//[^/?#]+|[^/?#])`)
 
 func checkPredicateType(uri string) error {
 	switch {
@@ -110,12 +116,17 @@ func checkPredicateType(uri string) error {
 		return fmt.Errorf("%w has %d bytes, more than %d", ErrPredicateType, len(uri), limits.PredicateTypeBytes)
 	case uri == artifacttypes.PredicateCosignSign, strings.HasPrefix(uri, artifacttypes.PredicateOMSFamily):
 		return fmt.Errorf("%w %q is that of a signature: modseal sign makes those", ErrPredicateType, uri)
-	case strings.ContainsFunc(uri, func(c rune) bool { return c <= ' ' || c >= 0x7f }):
+	case notURI(uri):
 		return fmt.Errorf("%w %q has characters that a URI does not have", ErrPredicateType, shorten(uri))
 	case !absoluteURI.MatchString(uri):
 		return fmt.Errorf("%w %q is neither an absolute URI nor one of %s", ErrPredicateType, shorten(uri), strings.Join(PredicateTypeNames(), ", "))
 	}
 	return nil
+}
+
+// notURI reports characters that no URI has.
+func notURI(text string) bool {
+	return strings.ContainsFunc(text, func(c rune) bool { return c <= ' ' || c >= 0x7f })
 }
 
 // Attestation returns the payload of an attestation: an in-toto statement v1 that
@@ -125,18 +136,14 @@ func checkPredicateType(uri string) error {
 // no key moves.
 //
 // Errors wrap [ErrPredicateType], or [ErrInvalid] when the predicate is no JSON
-// object, has a key twice, is too large or too deep, or lacks what its type
-// demands; the types that modseal knows are SLSA provenance v1 and v0.2 and the
-// SLSA verification summary v1.
+// object, has a key twice, is too large or too deep, or is not what its type
+// demands, where that is known: docs/attest.md lists those types.
 func Attestation(subject digest.Digest, predicateType string, predicate []byte) ([]byte, error) {
 	if err := artifacttypes.ValidateDigest(subject); err != nil {
 		return nil, fmt.Errorf("attestation: %w", err)
 	}
-	if err := checkPredicateType(predicateType); err != nil {
-		return nil, err
-	}
 	predicate = bytes.Trim(predicate, " \t\r\n")
-	if err := checkPredicate(predicateType, predicate); err != nil {
+	if err := CheckPredicate(predicateType, predicate); err != nil {
 		return nil, err
 	}
 	type descriptor struct {
@@ -163,7 +170,23 @@ func Attestation(subject digest.Digest, predicateType string, predicate []byte) 
 	return payload, nil
 }
 
-func checkPredicate(predicateType string, predicate []byte) error {
+// Contradiction says in what a predicate contradicts itself, where the type is one of
+// which that is known: a scan whose verdict is better than what it counts. Of what is
+// missing it says nothing. Errors wrap [ErrInvalid].
+func Contradiction(predicateType string, predicate []byte) error {
+	if predicateType != artifacttypes.PredicateScan {
+		return nil
+	}
+	return of(consistentScan)(predicate)
+}
+
+// CheckPredicate says why [Attestation] would refuse the predicate, of whatever it
+// may be about.
+func CheckPredicate(predicateType string, predicate []byte) error {
+	if err := checkPredicateType(predicateType); err != nil {
+		return err
+	}
+	predicate = bytes.Trim(predicate, " \t\r\n")
 	if len(predicate) > limits.PredicateBytes {
 		return invalid("the predicate has more than %d bytes", limits.PredicateBytes)
 	}
