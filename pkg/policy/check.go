@@ -77,16 +77,18 @@ func (c *checker) oneScope(p *Policy) {
 	if s.Prefix != Any && p.remapped(s.Prefix) != s.Prefix {
 		c.warn(0, "the scope never applies: what is below %s is remapped to %s first", s.Prefix, p.remapped(s.Prefix))
 	}
-	signature, attestation, required := false, false, false
+	signature, attestation, vsa, required := false, false, false, false
 	for _, req := range s.Requirements {
 		signature = signature || req.Signature != nil
 		attestation = attestation || req.Attestation != nil
+		vsa = vsa || req.VSA != nil
 		required = required || req.OMS == nil || req.OMS.Required
 		c.requirement(req)
 	}
 	switch {
 	case !required:
 		c.warn(0, "nothing is required: a model that nobody signed is accepted; write required: true, or a signature requirement")
+	case vsa: // which says that somebody has accepted the model
 	case !signature && attestation:
 		c.warn(0, "no signature on the manifest is required: whoever attests something is taken to vouch for the model")
 	case !signature:
@@ -107,6 +109,8 @@ func (c *checker) requirement(req Requirement) {
 		c.warn(req.Line, "legacyTags accepts signatures that stand under a tag, which anyone with access to the registry can move or delete")
 	case req.Attestation != nil:
 		c.attestation(req)
+	case req.VSA != nil:
+		c.vsa(req)
 	case req.OMS != nil:
 		c.oms(req)
 	case req.Freshness != nil && !req.Freshness.Remember:
@@ -121,8 +125,17 @@ func (c *checker) attestation(req Requirement) {
 	}
 	for _, t := range a.PredicateTypes {
 		if strings.HasPrefix(t, "https://slsa.dev/verification_summary/") && len(a.Conditions) == 0 {
-			c.warn(req.Line, `a verification summary that says FAILED counts, too: add the condition predicate.verificationResult == "PASSED"`)
+			c.warn(req.Line, `a verification summary that says FAILED counts, too, and one by any verifier and for any place: write a vsa requirement`)
 		}
+	}
+}
+
+func (c *checker) vsa(req Requirement) {
+	if req.VSA.LegacyTags {
+		c.warn(req.Line, "legacyTags accepts attestations that stand under a tag, which anyone with access to the registry can move or delete")
+	}
+	if req.VSA.Resource.Any {
+		c.warn(req.Line, "resource: any accepts what was verified for another place, such as a registry for tests: name the places")
 	}
 }
 
@@ -269,6 +282,8 @@ func (req Requirement) threshold() (kind string, n int) {
 		return "signature", req.Signature.Threshold
 	case req.Attestation != nil:
 		return "attestation", req.Attestation.Threshold
+	case req.VSA != nil:
+		return "vsa", req.VSA.Threshold
 	}
 	return "", 0
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/opencontainers/go-digest"
 
 	"github.com/modseal/modseal/pkg/policy"
 )
@@ -104,6 +105,33 @@ scopes:
           required: true
           signers: [{name: release, key: release.pub, notBefore: 2026-01-01, notAfter: 2027-01-01T10:00:00Z}]
           ignorePaths: any
+  - prefix: prod.example
+    requirements:
+      - vsa:
+          name: promoted
+          verifiers:
+            - id: https://promoter.example/prod
+              signers: [{name: kms, key: awskms:///alias/release}]
+            - id: urn:example:promoter
+              signers:
+                - {name: kms, key: awskms:///alias/release}
+                - name: builder
+                  keyless: {trustedRoot: public, issuerRegexp: 'https://[a-z]+[.]example', identity: "https://ci.example/builder", unlogged: true}
+          threshold: 2
+          resource: [Prod.example/team, "archive:", "https://example.com/environments/prod"]
+          levels: [SLSA_BUILD_LEVEL_2, MODSEAL_POLICY_PASSED]
+          policies: ["sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"]
+          maxAge: 90d
+          conditions: [predicate.slsaVersion == '1.1']
+          legacyTags: true
+          transparencyLogs: 1
+          timestamps: 1
+          trustedRoot: own
+      - vsa:
+          verifiers: [{id: urn:example:promoter, signers: [{name: kms, key: awskms:///alias/release}]}]
+          resource: any
+      - vsa:
+          verifiers: [{id: urn:example:promoter, signers: [{name: kms, key: awskms:///alias/release}]}]
 `
 
 func condition(t *testing.T, name, expression string, types ...string) policy.Condition {
@@ -171,6 +199,29 @@ func everythingParsed(t *testing.T) *policy.Policy {
 			}},
 			{Prefix: "dir:", Mode: "enforce", Line: 88, Requirements: []policy.Requirement{
 				{Line: 90, OMS: &policy.OMSRequirement{Required: true, Signers: []policy.Signer{release}, AnyIgnorePaths: true}},
+			}},
+			{Prefix: "prod.example", Mode: "enforce", Line: 94, Requirements: []policy.Requirement{
+				{Line: 96, VSA: &policy.VSARequirement{
+					Name: "promoted", Threshold: 2, LegacyTags: true,
+					Verifiers: []policy.Verifier{
+						{ID: "https://promoter.example/prod", Signers: []policy.Signer{kms}},
+						{ID: "urn:example:promoter", Signers: []policy.Signer{kms, builder}},
+					},
+					Resource:   policy.Resources{Places: []string{"prod.example/team", "archive:", "https://example.com/environments/prod"}},
+					Levels:     []string{"SLSA_BUILD_LEVEL_2", "MODSEAL_POLICY_PASSED"},
+					Policies:   []digest.Digest{digest.FromString("test")},
+					MaxAge:     90 * 24 * time.Hour,
+					Conditions: []policy.Condition{condition(t, "", "predicate.slsaVersion == '1.1'", "https://slsa.dev/verification_summary/v1")},
+					Witness:    policy.Witness{TransparencyLogs: 1, Timestamps: 1, TrustedRoot: "own"},
+				}},
+				{Line: 116, VSA: &policy.VSARequirement{
+					Threshold: 1, Resource: policy.Resources{Any: true},
+					Verifiers: []policy.Verifier{{ID: "urn:example:promoter", Signers: []policy.Signer{kms}}},
+				}},
+				{Line: 119, VSA: &policy.VSARequirement{
+					Threshold: 1, Resource: policy.Resources{Here: true},
+					Verifiers: []policy.Verifier{{ID: "urn:example:promoter", Signers: []policy.Signer{kms}}},
+				}},
 			}},
 		},
 	}

@@ -1,24 +1,29 @@
 package policy
 
-import "github.com/modseal/modseal/pkg/internal/limits"
+import (
+	"slices"
+
+	"github.com/modseal/modseal/pkg/internal/limits"
+)
 
 // FieldType is what a value of the document looks like.
 type FieldType string
 
 // Types of fields. Every list may have so many entries as Field.Max says.
 const (
-	TypeText       FieldType = "text"
-	TypeInteger    FieldType = "whole number"
-	TypeBoolean    FieldType = "true or false"
-	TypeDuration   FieldType = "duration" // such as 90d
-	TypeTime       FieldType = "time"     // RFC 3339, or a date
-	TypeSize       FieldType = "size"     // such as 16MiB
-	TypeTexts      FieldType = "list of text"
-	TypeTextsOrAny FieldType = "list of text, or any"
-	TypeTextMap    FieldType = "mapping of text to text"
-	TypeObject     FieldType = "mapping"
-	TypeObjects    FieldType = "list of mappings"
-	TypeConditions FieldType = "list of conditions" // each a text, or a mapping
+	TypeText        FieldType = "text"
+	TypeInteger     FieldType = "whole number"
+	TypeBoolean     FieldType = "true or false"
+	TypeDuration    FieldType = "duration" // such as 90d
+	TypeTime        FieldType = "time"     // RFC 3339, or a date
+	TypeSize        FieldType = "size"     // such as 16MiB
+	TypeTexts       FieldType = "list of text"
+	TypeTextsOrAny  FieldType = "list of text, or any"
+	TypeTextsOrWord FieldType = "list of text, or one word" // one of Words
+	TypeTextMap     FieldType = "mapping of text to text"
+	TypeObject      FieldType = "mapping"
+	TypeObjects     FieldType = "list of mappings"
+	TypeConditions  FieldType = "list of conditions" // each a text, or a mapping
 )
 
 // Section is a kind of mapping in the document.
@@ -40,6 +45,7 @@ type Field struct {
 	Section  string // of the values, for mappings and lists of them
 	Required bool
 	Values   []string // the only ones
+	Words    []string // that a value may be instead of a list
 	Pattern  string   // of texts: a regular expression that ECMA-262 and RE2 both know
 	Min, Max int      // of numbers, and of the number of entries
 	Example  string   // of a value, for messages
@@ -62,7 +68,7 @@ const (
 func Sections() []Section {
 	return []Section{
 		policySection, trustedRootSection, remapSection, limitsSection, scopeSection, requirementSection,
-		signatureSection, omsSection, attestationSection, conditionSection, freshnessSection,
+		signatureSection, omsSection, attestationSection, vsaSection, verifierSection, conditionSection, freshnessSection,
 		signerSection, certificateSection, keylessSection,
 	}
 }
@@ -126,11 +132,12 @@ var scopeSection = Section{
 var requirementSection = Section{
 	ID: "requirement", Title: "a requirement",
 	Doc:   "One thing that must be true. A scope needs at least one requirement that names signers.",
-	OneOf: [][]string{{"signature", "oms", "attestation", "conditions", "freshness"}},
+	OneOf: [][]string{{"signature", "oms", "attestation", "vsa", "conditions", "freshness"}},
 	Fields: []Field{
 		{Name: "signature", Type: TypeObject, Section: "signature", Doc: "Signatures of the manifest."},
 		{Name: "oms", Type: TypeObject, Section: "oms", Doc: "OpenSSF Model Signing statements about the files. A scope has at most one of this kind."},
 		{Name: "attestation", Type: TypeObject, Section: "attestation", Doc: "Attestations about the manifest: provenance, bills of materials, scans."},
+		{Name: "vsa", Type: TypeObject, Section: "vsa", Doc: "Verification summaries: that somebody, such as a promoter, has accepted the artifact."},
 		{Name: "conditions", Type: TypeConditions, Section: "condition", Min: 1, Max: limits.Conditions, Doc: "Conditions on the artifact itself."},
 		{Name: "freshness", Type: TypeObject, Section: "freshness", Doc: "Which versions are too old."},
 	},
@@ -254,10 +261,14 @@ func identityFields(what string) []Field {
 	}
 }
 
-// witnessFields are in every requirement that evidence can meet.
-var witnessFields = []Field{
+// witnessFields are in every requirement that signatures can meet.
+var witnessFields = append(slices.Clone(observerFields), Field{
+	Name: "maxAge", Type: TypeDuration, Pattern: patternDuration, Default: "any age", Doc: "How long ago the signature may have been made, by the time of a log or timestamp authority. Without such a time it does not count. A signature by a key can get a new time from whoever can ask those services; certificates bound it by their own time.",
+})
+
+// observerFields are in every requirement that evidence can meet.
+var observerFields = []Field{
 	{Name: "transparencyLogs", Type: TypeInteger, Min: 0, Max: limits.Witnesses, Default: "0; for keyless signers a time of one log or timestamp authority, and one log", Doc: "How many different transparency logs must have the signature."},
 	{Name: "timestamps", Type: TypeInteger, Min: 0, Max: limits.Witnesses, Default: "0", Doc: "How many different timestamp authorities (RFC 3161) must have seen it."},
 	{Name: "trustedRoot", Type: TypeText, Pattern: patternFilled, Default: "that of a keyless signer, or the only one", Doc: "Name of the trusted root that these logs and authorities are in."},
-	{Name: "maxAge", Type: TypeDuration, Pattern: patternDuration, Default: "any age", Doc: "How long ago the signature may have been made, by the time of a log or timestamp authority. Without such a time it does not count. A signature by a key can get a new time from whoever can ask those services; certificates bound it by their own time."},
 }

@@ -107,6 +107,8 @@ func formatRequirement(req Requirement, c comments) entries {
 		e.always("oms", formatOMS(req.OMS, c))
 	case req.Attestation != nil:
 		e.always("attestation", formatAttestation(req.Attestation))
+	case req.VSA != nil:
+		e.always("vsa", formatVSA(req.VSA))
 	case req.Conditions != nil:
 		e.always("conditions", formatConditions(req.Conditions.Conditions))
 	case req.Freshness != nil:
@@ -150,6 +152,39 @@ func formatAttestation(a *AttestationRequirement) entries {
 	e.put("conditions", formatConditions(a.Conditions))
 	e.put("legacyTags", a.LegacyTags)
 	e.witness(a.Witness)
+	return e
+}
+
+func formatVSA(v *VSARequirement) entries {
+	var e entries
+	e.put("name", v.Name)
+	var verifiers []entries
+	for _, one := range v.Verifiers {
+		var inner entries
+		inner.always("id", one.ID)
+		inner.always("signers", formatSigners(one.Signers))
+		verifiers = append(verifiers, inner)
+	}
+	e.always("verifiers", verifiers)
+	e.always("threshold", v.Threshold)
+	switch {
+	case v.Resource.Here:
+		e.always("resource", resourceHere)
+	case v.Resource.Any:
+		e.always("resource", resourceAny)
+	default:
+		e.always("resource", v.Resource.Places)
+	}
+	e.put("levels", v.Levels)
+	var policies []string
+	for _, d := range v.Policies {
+		policies = append(policies, d.String())
+	}
+	e.put("policies", policies)
+	e.put("maxAge", formatDuration(v.MaxAge))
+	e.put("conditions", formatConditions(v.Conditions))
+	e.put("legacyTags", v.LegacyTags)
+	e.witness(v.Witness)
 	return e
 }
 

@@ -32,6 +32,8 @@ func (req Requirement) Signers() []Signer {
 		return req.OMS.Signers
 	case req.Attestation != nil:
 		return req.Attestation.Signers
+	case req.VSA != nil:
+		return req.VSA.Signers()
 	}
 	return nil
 }
@@ -46,6 +48,8 @@ func (req Requirement) Witness() Witness {
 		return req.OMS.Witness
 	case req.Attestation != nil:
 		return req.Attestation.Witness
+	case req.VSA != nil:
+		return req.VSA.Witness
 	}
 	return Witness{}
 }
@@ -55,6 +59,8 @@ func (req Requirement) Expressions() []Condition {
 	switch {
 	case req.Attestation != nil:
 		return req.Attestation.Conditions
+	case req.VSA != nil:
+		return req.VSA.Conditions
 	case req.Conditions != nil:
 		return req.Conditions.Conditions
 	}
@@ -77,7 +83,7 @@ func (r Rules) NeedsConfig() bool {
 func (r Rules) NeedsLegacyTags() (signatures, attestations bool) {
 	for _, req := range r.Requirements {
 		signatures = signatures || req.Signature != nil && req.Signature.LegacyTags
-		attestations = attestations || req.Attestation != nil && req.Attestation.LegacyTags
+		attestations = attestations || req.Attestation != nil && req.Attestation.LegacyTags || req.VSA != nil && req.VSA.LegacyTags
 	}
 	return signatures, attestations
 }

@@ -2,12 +2,12 @@ package policy
 
 import (
 	"errors"
-	"regexp"
 	"strings"
 
 	"github.com/goccy/go-yaml/ast"
 
 	"github.com/modseal/modseal/artifacttypes"
+	"github.com/modseal/modseal/pkg/internal/lazyregexp"
 )
 
 func (d *document) attestation(n ast.Node) (*AttestationRequirement, error) {
@@ -31,10 +31,10 @@ func (d *document) attestation(n ast.Node) (*AttestationRequirement, error) {
 	)
 }
 
-var uriPattern = regexp.MustCompile(patternURI)
+var uriPattern = lazyregexp.New(patternURI)
 
-// wellKnown are predicate types by the names that cosign has for them
-// (https://github.com/sigstore/cosign/blob/v2.6.5/cmd/cosign/cli/options/predicate.go).
+// wellKnown are predicate types by the names that modseal attest and cosign have
+// for them (https://github.com/sigstore/cosign/blob/v2.6.5/cmd/cosign/cli/options/predicate.go).
 var wellKnown = map[string]string{
 	"slsaprovenance":   "https://slsa.dev/provenance/v0.2",
 	"slsaprovenance02": "https://slsa.dev/provenance/v0.2",
@@ -46,6 +46,8 @@ var wellKnown = map[string]string{
 	"openvex":          "https://openvex.dev/ns",
 	"custom":           "https://cosign.sigstore.dev/attestation/v1",
 	"link":             "https://in-toto.io/Link/v1",
+	"vsa":              artifacttypes.PredicateVSA,
+	"scan":             artifacttypes.PredicateScan,
 }
 
 func (d *document) predicateTypes(m mapping, a *AttestationRequirement) error {

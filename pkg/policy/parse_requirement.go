@@ -20,7 +20,7 @@ func (d *document) requirements(m mapping) ([]Requirement, error) {
 	}
 	var reqs []Requirement
 	var oms *Requirement
-	signatures, signers, attestations := false, false, false
+	manifest, signatures, signers := false, false, false // whether there is somebody to vouch for it
 	for _, item := range items {
 		req, err := d.requirement(item)
 		if err != nil {
@@ -34,7 +34,7 @@ func (d *document) requirements(m mapping) ([]Requirement, error) {
 		}
 		signatures = signatures || req.Signature != nil
 		signers = signers || len(req.Signers()) > 0
-		attestations = attestations || req.Attestation != nil
+		manifest = manifest || req.vouches()
 		reqs = append(reqs, req)
 	}
 	switch {
@@ -42,17 +42,23 @@ func (d *document) requirements(m mapping) ([]Requirement, error) {
 		return nil, d.errorf(oms.Line, "oms has no signers, and there is no signature requirement whose signers it could use; add signers to oms")
 	case !signers:
 		return nil, d.errorf(line(n), "the requirements name no signers: conditions and freshness are about what somebody must have vouched for; add a signature requirement")
-	case !signatures && !attestations:
+	case !manifest:
 		return reqs, d.unvouched(reqs)
 	}
 	return reqs, nil
+}
+
+// vouches reports whether the requirement is about the manifest: whoever meets it
+// vouches for the config and the annotations, too.
+func (req Requirement) vouches() bool {
+	return req.Signature != nil || req.Attestation != nil || req.VSA != nil
 }
 
 // unvouched refuses what is asked of a config or annotations that nobody signed:
 // an OMS statement binds files alone, so that whoever can push gives the signed
 // files of an old model the version of a new one.
 func (d *document) unvouched(reqs []Requirement) error {
-	const add = "oms requirements are about files, and nobody vouches for the config and the annotations; add a signature or an attestation requirement"
+	const add = "oms requirements are about files, and nobody vouches for the config and the annotations; add a signature, an attestation or a vsa requirement"
 	for _, req := range reqs {
 		switch {
 		case req.Freshness != nil:
@@ -76,6 +82,8 @@ func (d *document) requirement(n ast.Node) (Requirement, error) {
 		req.OMS, err = d.oms(n)
 	} else if n := m.values["attestation"]; n != nil {
 		req.Attestation, err = d.attestation(n)
+	} else if n := m.values["vsa"]; n != nil {
+		req.VSA, err = d.vsa(n)
 	} else if n := m.values["freshness"]; n != nil {
 		req.Freshness, err = d.freshness(n)
 	} else {
@@ -194,11 +202,18 @@ func (d *document) freshness(n ast.Node) (*FreshnessRequirement, error) {
 // witness reads the fields about logs and timestamps, and finds out which trusted
 // root they are in.
 func (d *document) witness(m mapping, signers []Signer, w *Witness) error {
+	if err := d.readDuration(m, "maxAge", &w.MaxAge); err != nil {
+		return err
+	}
+	return d.observers(m, signers, w)
+}
+
+// observers is witness without the age of the signature.
+func (d *document) observers(m mapping, signers []Signer, w *Witness) error {
 	err := first(
 		func() error { return d.readInteger(m, "transparencyLogs", &w.TransparencyLogs) },
 		func() error { return d.readInteger(m, "timestamps", &w.Timestamps) },
 		func() error { return d.readText(m, "trustedRoot", &w.TrustedRoot) },
-		func() error { return d.readDuration(m, "maxAge", &w.MaxAge) },
 	)
 	if err != nil {
 		return err
@@ -208,13 +223,16 @@ func (d *document) witness(m mapping, signers []Signer, w *Witness) error {
 		// Each keyless signer comes with a root, which is that of its logs, too.
 		return nil
 	}
-	at := m.lines["trustedRoot"]
+	at, what := m.lines["trustedRoot"], "transparencyLogs or timestamps"
 	for _, key := range []string{"maxAge", "timestamps", "transparencyLogs"} {
 		if at == 0 {
 			at = m.lines[key]
 		}
 	}
-	w.TrustedRoot, err = d.root(w.TrustedRoot, at, m.section.Title+" with transparencyLogs, timestamps or maxAge")
+	if w.MaxAge > 0 {
+		what = "transparencyLogs, timestamps or maxAge"
+	}
+	w.TrustedRoot, err = d.root(w.TrustedRoot, at, m.section.Title+" with "+what)
 	return err
 }
 

@@ -79,6 +79,7 @@ type Requirement struct {
 	Signature   *SignatureRequirement
 	OMS         *OMSRequirement
 	Attestation *AttestationRequirement
+	VSA         *VSARequirement
 	Conditions  *ConditionsRequirement
 	Freshness   *FreshnessRequirement
 	Line        int // in the document; 0 for rules from the command line

@@ -29,7 +29,7 @@ type refusal struct {
 func refusals(t *testing.T) map[string]refusal {
 	t.Helper()
 	all := map[string]refusal{}
-	for _, table := range []map[string]refusal{refusedDocuments(t), refusedPrefixes(), refusedRoots(t), refusedRequirements(t), refusedConditions(t), refusedSigners(t)} {
+	for _, table := range []map[string]refusal{refusedDocuments(t), refusedPrefixes(), refusedRoots(t), refusedRequirements(t), refusedSummaries(t), refusedConditions(t), refusedSigners(t)} {
 		for name := range table {
 			if _, twice := all[name]; twice {
 				t.Fatalf("two rows are called %q", name)

@@ -98,6 +98,8 @@ func (f Field) valueSchema() map[string]any {
 		return f.array(f.textSchema())
 	case TypeTextsOrAny:
 		return map[string]any{"anyOf": []any{map[string]any{"const": "any"}, f.array(f.textSchema())}}
+	case TypeTextsOrWord:
+		return map[string]any{"anyOf": []any{map[string]any{"enum": f.Words}, f.array(f.textSchema())}}
 	case TypeTextMap:
 		return map[string]any{
 			"type": "object", "minProperties": f.Min, "maxProperties": f.Max,
@@ -132,7 +134,7 @@ func (f Field) array(items map[string]any) map[string]any {
 	if f.Min > 0 {
 		out["minItems"] = f.Min
 	}
-	if f.Type == TypeTexts || f.Type == TypeTextsOrAny {
+	if f.Type == TypeTexts || f.Type == TypeTextsOrAny || f.Type == TypeTextsOrWord {
 		out["uniqueItems"] = true
 	}
 	return out

@@ -3,9 +3,10 @@ package policy
 import (
 	"fmt"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/modseal/modseal/pkg/internal/lazyregexp"
 )
 
 // localSchemes are the kinds of subjects that are no registry references.
@@ -179,7 +180,7 @@ func checkPrefix(prefix string) error {
 
 // repositoryPattern is what the distribution specification calls a name. The
 // beginning of one, in whole components, is one too.
-var repositoryPattern = regexp.MustCompile(`^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*$`)
+var repositoryPattern = lazyregexp.New(`^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*$`)
 
 // isHost tells a registry host from the first component of a path as references
 // do: it has a dot, a port, or is localhost.

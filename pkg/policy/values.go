@@ -3,13 +3,14 @@ package policy
 import (
 	"fmt"
 	"math"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/goccy/go-yaml/ast"
+
+	"github.com/modseal/modseal/pkg/internal/lazyregexp"
 )
 
 // The functions below read the value of a key, when it is there, into the field
@@ -133,9 +134,9 @@ func (d *document) readBoolean(m mapping, name string, to *bool) error {
 }
 
 var (
-	durationPattern = regexp.MustCompile(patternDuration)
-	timePattern     = regexp.MustCompile(patternTime)
-	sizePattern     = regexp.MustCompile(patternSize)
+	durationPattern = lazyregexp.New(patternDuration)
+	timePattern     = lazyregexp.New(patternTime)
+	sizePattern     = lazyregexp.New(patternSize)
 )
 
 const day = 24 * time.Hour
