@@ -12,9 +12,9 @@ import (
 )
 
 // CopyFrom takes what is missing from src, a file that holds the whole blob or
-// claims to: without reading it where the file system shares blocks, or inside the
-// kernel. moved, which may be nil, is told how many bytes more are there. A src of
-// another size is a *integrity.Error.
+// claims to: where the file is the blob's own, without reading it when the file
+// system shares blocks, or inside the kernel. moved, which may be nil, is told how
+// many bytes more are there. A src of another size is a *integrity.Error.
 func (f *File) CopyFrom(ctx context.Context, src *os.File, moved func(int64)) error {
 	info, err := src.Stat()
 	if err != nil {
@@ -23,11 +23,18 @@ func (f *File) CopyFrom(ctx context.Context, src *os.File, moved func(int64)) er
 	if info.Size() != f.desc.Size {
 		return f.wrongSize(info.Size())
 	}
+	if missing := f.Missing(); f.own && len(missing) == 1 && missing[0].Len() == f.desc.Size {
+		return f.clone(ctx, src, moved)
+	}
+	return f.TakeAt(ctx, src, moved)
+}
+
+// TakeAt takes what is missing from src, which has the whole blob or claims to.
+// moved, which may be nil, is told of bytes as they come. A src that ends before is
+// a *integrity.Error.
+func (f *File) TakeAt(ctx context.Context, src io.ReaderAt, moved func(int64)) error {
 	if moved == nil {
 		moved = func(int64) {}
-	}
-	if missing := f.Missing(); len(missing) == 1 && missing[0].Len() == f.desc.Size {
-		return f.clone(ctx, src, moved)
 	}
 	for _, s := range f.Missing() {
 		r := ingest.ContextReader(ctx, io.NewSectionReader(src, s.Start, s.Len()))
@@ -46,12 +53,16 @@ func (f *File) CopyFrom(ctx context.Context, src *os.File, moved func(int64)) er
 // behind, and reads what the file has: it must not take the word of src, or of
 // the kernel, for that.
 func (f *File) clone(ctx context.Context, src *os.File, moved func(int64)) error {
-	if err := f.data.Truncate(0); err != nil {
+	if moved == nil {
+		moved = func(int64) {}
+	}
+	data := f.area.data.First()
+	if err := data.Truncate(0); err != nil {
 		return err
 	}
 	f.clean = false
 	done := int64(0)
-	_, err := clone.File(ctx, f.data, src, f.desc.Size, func(n int64) {
+	_, err := clone.File(ctx, data, src, f.desc.Size, func(n int64) {
 		if n == done {
 			return
 		}
@@ -61,7 +72,7 @@ func (f *File) clone(ctx context.Context, src *os.File, moved func(int64)) error
 	})
 	if err != nil {
 		// Whatever it left: what is noted is good, and the size is right again.
-		err = errors.Join(err, f.data.Truncate(f.desc.Size))
+		err = errors.Join(err, data.Truncate(f.desc.Size))
 	}
 	if errors.Is(err, io.ErrUnexpectedEOF) {
 		return f.wrongSize(done)

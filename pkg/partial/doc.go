@@ -18,6 +18,11 @@
 //     else may write to. Otherwise what is there is hashed again while the rest is
 //     being fetched.
 //
+// Most blobs come into a file of their own. An [Area] is one file, or several in a
+// row, of which each blob has a window, so that an archive is written in place by
+// many blobs at once. It has one journal, keeps to the same rules, and has no state
+// of a hash to save: what is in a window is hashed again.
+//
 // A journal that cannot be read, or is about something else, means to start over,
 // and so does a data file of another user, who could write to it at any time.
 package partial

@@ -30,9 +30,13 @@ type Follower struct {
 	stop   func() bool
 }
 
-// Follow returns a Follower that begins at the first byte and gives up with ctx.
+// Follow returns a Follower that begins at the first byte and gives up with ctx. A
+// window has none.
 func (f *File) Follow(ctx context.Context) (*Follower, error) {
-	data, err := f.root.Open(f.name)
+	if !f.own {
+		return nil, fmt.Errorf("%s: %w: a window is not followed", f.label(), errors.ErrUnsupported)
+	}
+	data, err := f.area.root.Open(f.area.name)
 	if err != nil {
 		return nil, err
 	}

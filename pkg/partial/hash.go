@@ -36,9 +36,9 @@ func (f *File) follow() {
 			}
 			p = own
 			var n int
-			if n, err = f.data.ReadAt(p[:c.n], at); n == c.n {
+			if n, err = f.area.data.ReadAt(p[:c.n], f.at+at); n == c.n {
 				err = nil // also at the end of the file
-			} else if err == io.EOF {
+			} else if err == io.EOF { //nolint:errorlint // an end is never wrapped
 				err = io.ErrUnexpectedEOF // somebody made the file shorter
 			}
 		}

@@ -33,9 +33,10 @@ const journalVersion = 1
 // before the file gets its name, if it says that anything else is. The lines behind it are what was written since:
 // they are not synced, and are believed only on the same boot.
 type journal struct {
-	Version int           `json:"version"`
-	Digest  digest.Digest `json:"digest"`
-	Size    int64         `json:"size"`
+	Version int `json:"version"`
+	// Digest is that of the blob, or the key of the area.
+	Digest digest.Digest `json:"digest"`
+	Size   int64         `json:"size"`
 	// Boot is that of the machine when the journal was written; empty when the
 	// system does not tell.
 	Boot string `json:"boot,omitempty"`
@@ -55,13 +56,15 @@ type journal struct {
 	believed spans
 }
 
-// mostSpans bounds the spans of a journal, of which there are as many as
-// connections that brought parts out of order, and never hundreds.
-const mostSpans = 4096
+// mostSpans bounds the spans of a journal. A blob of its own has as many as
+// connections that brought parts out of order, and never hundreds; an area has at
+// most one more for each blob that came while its neighbours did not.
+const mostSpans = 1 << 17
 
-// parseJournal returns what raw says about the blob desc on a machine whose boot
-// is boot, or nil when it says nothing that may be believed.
-func parseJournal(raw []byte, desc ocispec.Descriptor, boot string) *journal {
+// parseJournal returns what raw says about about, of which digest and size count,
+// on a machine whose boot is boot, or nil when it says nothing that may be
+// believed.
+func parseJournal(raw []byte, about ocispec.Descriptor, boot string) *journal {
 	line, rest, ok := bytes.Cut(raw, []byte("\n"))
 	if !ok {
 		return nil
@@ -72,11 +75,13 @@ func parseJournal(raw []byte, desc ocispec.Descriptor, boot string) *journal {
 	if dec.Decode(&j) != nil || dec.More() {
 		return nil
 	}
-	if j.Version != journalVersion || j.Digest != desc.Digest || j.Size != desc.Size ||
+	if j.Version != journalVersion || j.Digest != about.Digest || j.Size != about.Size ||
 		!j.Durable.valid(j.Size) || !j.Written.valid(j.Size) || len(j.Durable)+len(j.Written) > mostSpans {
 		return nil
 	}
-	j.believed = slices.Clone(j.Durable)
+	for _, s := range j.Durable {
+		j.believed = j.believed.add(s)
+	}
 	sameBoot := boot != "" && j.Boot == boot
 	if sameBoot {
 		for _, s := range j.Written {
@@ -117,9 +122,10 @@ func parseLine(line []byte, size int64) (Span, bool) {
 	return s, same && spans{s}.valid(size)
 }
 
-// readJournal reads the journal of data, the file name in root. A missing one, one
-// that is too large or of another user, and what is no file, are nil.
-func readJournal(root *os.Root, name string, data fs.FileInfo, desc ocispec.Descriptor) *journal {
+// readJournal reads the journal name in root, which is about the files data. A
+// missing one, one that is too large or of another user, and what is no file, are
+// nil.
+func readJournal(root *os.Root, name string, data []fs.FileInfo, about ocispec.Descriptor) *journal {
 	info, err := root.Lstat(name + journalSuffix)
 	if err != nil || !info.Mode().IsRegular() {
 		return nil
@@ -130,15 +136,22 @@ func readJournal(root *os.Root, name string, data fs.FileInfo, desc ocispec.Desc
 	}
 	defer f.Close()
 	// Of what was opened: the name may have got another file.
-	if info, err = f.Stat(); err != nil || !info.Mode().IsRegular() || !fileid.SameOwner(info, data) {
+	if info, err = f.Stat(); err != nil || !info.Mode().IsRegular() {
 		return nil
+	}
+	shared := othersWrite(info)
+	for _, d := range data {
+		if !fileid.SameOwner(info, d) {
+			return nil
+		}
+		shared = shared || othersWrite(d)
 	}
 	raw, err := io.ReadAll(io.LimitReader(f, limits.PartialJournalBytes+1))
 	if err != nil || len(raw) > limits.PartialJournalBytes {
 		return nil
 	}
-	j := parseJournal(raw, desc, bootID())
-	if j != nil && (othersWrite(info) || othersWrite(data)) {
+	j := parseJournal(raw, about, bootID())
+	if j != nil && shared {
 		j.forgetState()
 	}
 	return j

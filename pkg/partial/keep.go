@@ -4,6 +4,7 @@ import (
 	"encoding"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path"
 	"slices"
@@ -35,23 +36,23 @@ type keeper struct {
 	quit chan struct{} // nil when nothing is kept before the end
 	done sync.WaitGroup
 
-	// Guarded by File.mu.
+	// Guarded by Area.mu.
 	fresh      spans // written, and not in the journal
 	freshBytes int64
 	dirty      int64 // bytes written since the last sync
 	synced     time.Time
 
-	mu      sync.Mutex // of the journal; before File.mu
+	mu      sync.Mutex // of the journal; before Area.mu
 	durable spans
 	log     *os.File
 }
 
-func (k *keeper) begin(f *File) {
+func (k *keeper) begin(a *Area) {
 	k.quit, k.synced = make(chan struct{}), time.Now()
-	if f.taken > 0 {
+	if a.taken > 0 {
 		// Lines can be added to a journal of this boot only, that has no torn one.
 		k.mu.Lock()
-		_ = k.rewrite(f)
+		_ = k.rewrite(a)
 		k.mu.Unlock()
 	}
 	k.done.Go(func() {
@@ -63,8 +64,8 @@ func (k *keeper) begin(f *File) {
 				return
 			case <-tick.C:
 			}
-			k.add(f)
-			k.sync(f)
+			k.add(a)
+			k.sync(a)
 		}
 	})
 }
@@ -82,7 +83,7 @@ func (k *keeper) end() {
 }
 
 // note takes a span that was written, and reports whether it is time to add what
-// came to the journal. f.mu is held.
+// came to the journal. a.mu is held.
 func (k *keeper) note(s Span) (due bool) {
 	k.dirty += s.Len()
 	if k.quit == nil {
@@ -95,67 +96,78 @@ func (k *keeper) note(s Span) (due bool) {
 
 // add adds what was written to the journal. It does not wait for one that is being
 // put on disk: what comes meanwhile is added with the next.
-func (k *keeper) add(f *File) {
+func (k *keeper) add(a *Area) {
 	if !k.mu.TryLock() {
 		return
 	}
 	defer k.mu.Unlock()
 	if k.log == nil {
-		_ = k.rewrite(f)
+		_ = k.rewrite(a)
 		return
 	}
 	var lines []byte
-	for _, s := range k.take(f) {
+	for _, s := range k.take(a) {
 		lines = append(lines, formatLine(s)...)
 	}
 	_, _ = k.log.Write(lines)
 }
 
-func (k *keeper) take(f *File) spans {
-	f.mu.Lock()
-	defer f.mu.Unlock()
+func (k *keeper) take(a *Area) spans {
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	fresh := k.fresh
 	k.fresh, k.freshBytes = nil, 0
 	return fresh
 }
 
 // sync puts what was written on disk when it is time to, and the journal after it.
-func (k *keeper) sync(f *File) {
-	f.mu.Lock()
+func (k *keeper) sync(a *Area) {
+	a.mu.Lock()
 	due := k.dirty >= syncEvery || k.dirty > 0 && time.Since(k.synced) >= syncEveryTime
-	written := slices.Clone(f.written)
+	written := slices.Clone(a.written)
 	if due {
 		k.dirty, k.synced = 0, time.Now()
 	}
-	f.mu.Unlock()
+	a.mu.Unlock()
 	if !due {
 		return
 	}
-	if err := syncData(f.data); err != nil {
-		f.lose(fmt.Errorf("%s: what was written did not get to the disk: %w", f.label(), err))
+	if err := a.data.Each(syncData); err != nil {
+		a.lose(fmt.Errorf("%s: what was written did not get to the disk: %w", a.what, err))
 		return
 	}
-	if syncDir(f.root, path.Dir(f.name)) != nil {
+	if SyncDir(a.root, path.Dir(a.name)) != nil {
 		return
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.durable = written
-	_ = k.rewrite(f)
+	_ = k.rewrite(a)
+}
+
+// forget makes the journal say no more that what is in w is there.
+func (k *keeper) forget(a *Area, w Span) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.durable = slices.Clone(k.durable).remove(w)
+	_ = k.rewrite(a)
 }
 
 // rewrite replaces the journal by one that has all there is to say. k.mu is held.
-func (k *keeper) rewrite(f *File) error {
-	k.take(f)
-	f.mu.Lock()
-	j := &journal{Durable: k.durable, Written: slices.Clone(f.written)}
-	f.mu.Unlock()
-	return k.write(f, j)
+func (k *keeper) rewrite(a *Area) error {
+	k.take(a)
+	a.mu.Lock()
+	j := &journal{Durable: k.durable}
+	for _, s := range a.written {
+		j.Written = append(j.Written, k.durable.lacks(s)...)
+	}
+	a.mu.Unlock()
+	return k.write(a, j)
 }
 
-func (k *keeper) write(f *File, j *journal) error {
-	j.Version, j.Digest, j.Size, j.Boot = journalVersion, f.desc.Digest, f.desc.Size, bootID()
-	log, err := writeJournal(f.root, f.name, j)
+func (k *keeper) write(a *Area, j *journal) error {
+	j.Version, j.Digest, j.Size, j.Boot = journalVersion, a.about.Digest, a.about.Size, bootID()
+	log, err := writeJournal(a.root, a.name, j)
 	if err != nil {
 		return err
 	}
@@ -166,21 +178,15 @@ func (k *keeper) write(f *File, j *journal) error {
 	return nil
 }
 
-// last writes the journal of a file that is given up, with the state of the hash.
-// Nobody waits for the disk: what was not synced counts until the machine is
-// started again.
-func (k *keeper) last(f *File) error {
-	j := &journal{Durable: k.durable, Written: f.written}
-	if m, ok := f.sum.(encoding.BinaryMarshaler); ok && f.hashed > 0 && f.failed == nil {
-		if state, err := m.MarshalBinary(); err == nil && f.stamp() == nil {
-			if info, err := f.data.Stat(); err == nil {
-				if id, trusted := fileid.Of(info); trusted {
-					j.Front, j.State, j.ID = f.hashed, state, &id
-				}
-			}
-		}
+// last writes the journal of what is given up, with the state of the hash when f is
+// a blob that has the area alone. Nobody waits for the disk: what was not synced counts
+// until the machine is started again.
+func (k *keeper) last(a *Area, f *File) error {
+	j := &journal{Durable: k.durable, Written: a.written}
+	if f != nil {
+		f.keepState(j)
 	}
-	err := k.write(f, j)
+	err := k.write(a, j)
 	if k.log != nil {
 		err = errors.Join(err, k.log.Close())
 		k.log = nil
@@ -188,31 +194,31 @@ func (k *keeper) last(f *File) error {
 	return err
 }
 
-// takeUp opens what an earlier process left and reports whether there is
-// something to go on with.
-func (f *File) takeUp() bool {
-	info, err := f.root.Lstat(f.name)
-	if err != nil || !info.Mode().IsRegular() || info.Size() != f.desc.Size || isLinked(info) || !isOwn(f.root, f.name, info) {
-		return false
+// keepState puts the state of the hash into j.
+func (f *File) keepState(j *journal) {
+	m, ok := f.sum.(encoding.BinaryMarshaler)
+	if !ok || f.hashed == 0 || f.failed != nil {
+		return
 	}
-	j := readJournal(f.root, f.name, info, f.desc)
-	if j == nil || len(j.believed) == 0 {
-		return false
+	state, err := m.MarshalBinary()
+	if err != nil || f.area.stamp() != nil {
+		return
 	}
-	data, err := f.root.OpenFile(f.name, os.O_RDWR, 0)
+	info, err := f.area.data.First().Stat()
 	if err != nil {
-		return false
+		return
 	}
-	opened, err := data.Stat()
-	if err != nil || !os.SameFile(info, opened) {
-		_ = data.Close()
-		return false
+	if id, trusted := fileid.Of(info); trusted {
+		j.Front, j.State, j.ID = f.hashed, state, &id
 	}
-	f.data, f.clean = data, false
-	f.begun, f.written, f.taken = slices.Clone(j.believed), j.believed, j.believed.total()
-	f.keeper = keeper{durable: j.Durable}
-	f.sum = f.desc.Digest.Algorithm().Hash()
-	f.claimed, f.hashed = 0, 0
+}
+
+// goOn takes up the state of the hash, if the journal has one that may be believed.
+func (f *File) goOn(j *journal) {
+	opened, err := f.area.data.First().Stat()
+	if err != nil {
+		return
+	}
 	if id, trusted := fileid.Of(opened); trusted && j.ID != nil && *j.ID == id {
 		if u, ok := f.sum.(encoding.BinaryUnmarshaler); ok && u.UnmarshalBinary(j.State) == nil {
 			f.claimed, f.hashed = j.Front, j.Front
@@ -221,8 +227,7 @@ func (f *File) takeUp() bool {
 		}
 	}
 	// Now that it was looked at: it is in use, and not old any more.
-	_ = f.root.Chtimes(f.name, time.Time{}, time.Now())
-	return true
+	_ = f.area.root.Chtimes(f.area.name, time.Time{}, time.Now())
 }
 
 // Kept returns how many bytes of desc an Open of name would take up.
@@ -231,7 +236,7 @@ func Kept(root *os.Root, name string, desc ocispec.Descriptor) int64 {
 	if err != nil || !info.Mode().IsRegular() || info.Size() != desc.Size {
 		return 0
 	}
-	j := readJournal(root, name, info, desc)
+	j := readJournal(root, name, []fs.FileInfo{info}, desc)
 	if j == nil {
 		return 0
 	}

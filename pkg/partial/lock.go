@@ -19,6 +19,9 @@ const (
 	lockRetry = 20 * time.Millisecond
 )
 
+// ErrLocked is what [TryAcquire] fails with when somebody else has the lock.
+var ErrLocked = errors.New("somebody else has the lock")
+
 // Lock keeps all other processes away from what has a name.
 type Lock struct {
 	root *os.Root
@@ -29,9 +32,30 @@ type Lock struct {
 // Acquire waits until nobody else has the lock of name in root. The file of the
 // lock, name with ".lock" added, is there only while somebody has it.
 func Acquire(ctx context.Context, root *os.Root, name string) (*Lock, error) {
+	return acquire(root, name, func(l *flock.Flock) error {
+		_, err := l.TryLockContext(ctx, lockRetry)
+		if err != nil && ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		return err
+	})
+}
+
+// TryAcquire is Acquire, but does not wait: it fails with [ErrLocked].
+func TryAcquire(root *os.Root, name string) (*Lock, error) {
+	return acquire(root, name, func(l *flock.Flock) error {
+		held, err := l.TryLock()
+		if err == nil && !held {
+			err = ErrLocked
+		}
+		return err
+	})
+}
+
+func acquire(root *os.Root, name string, lock func(*flock.Flock) error) (*Lock, error) {
 	l := &Lock{root: root, name: name + lockSuffix}
 	for {
-		held, err := l.tryAcquire(ctx)
+		held, err := l.tryAcquire(lock)
 		if err != nil {
 			return nil, err
 		}
@@ -43,17 +67,14 @@ func Acquire(ctx context.Context, root *os.Root, name string) (*Lock, error) {
 
 // tryAcquire returns false when the lock file was removed by its last holder, and
 // another process may hold its successor.
-func (l *Lock) tryAcquire(ctx context.Context) (bool, error) {
+func (l *Lock) tryAcquire(lock func(*flock.Flock) error) (bool, error) {
 	// flock opens by path, outside of os.Root.
 	full := filepath.Join(l.root.Name(), filepath.FromSlash(l.name))
 	if info, err := l.root.Lstat(l.name); err == nil && !info.Mode().IsRegular() {
 		return false, fmt.Errorf("%s is no regular file; remove it", full)
 	}
 	l.file = flock.New(full, flock.SetPermissions(0o600))
-	if _, err := l.file.TryLockContext(ctx, lockRetry); err != nil {
-		if ctx.Err() != nil {
-			return false, context.Cause(ctx)
-		}
+	if err := lock(l.file); err != nil {
 		return false, fmt.Errorf("lock %s: %w", full, err)
 	}
 	held, err := l.file.Stat()
@@ -86,9 +107,9 @@ func (l *Lock) Release() {
 	l.file = nil
 }
 
-// syncDir puts the names in root on disk. Windows gives no way to, and NTFS
+// SyncDir puts the names in the directory name of root on disk. Windows gives no way to, and NTFS
 // journals its names.
-func syncDir(root *os.Root, name string) error {
+func SyncDir(root *os.Root, name string) error {
 	if runtime.GOOS == "windows" {
 		return nil
 	}

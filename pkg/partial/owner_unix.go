@@ -37,3 +37,11 @@ func isOwn(root *os.Root, name string, info fs.FileInfo) bool {
 	mine, err := f.Stat()
 	return err == nil && fileid.SameOwner(mine, info)
 }
+
+// allocated returns how many bytes of disk a file takes.
+func allocated(info fs.FileInfo) int64 {
+	if st, ok := info.Sys().(*syscall.Stat_t); ok {
+		return st.Blocks * 512
+	}
+	return 0
+}

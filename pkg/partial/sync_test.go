@@ -10,6 +10,8 @@ import (
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/modseal/modseal/pkg/internal/filerow"
 )
 
 // A kernel tells once that it could not write what it had, and then takes the
@@ -35,15 +37,17 @@ func TestWhatTheDiskDidNotTake(t *testing.T) {
 	}
 	defer r.Close()
 	defer w.Close()
-	f.mu.Lock()
-	data := f.data
-	f.data = w // a sync of which fails
-	f.keeper.dirty = syncEvery
-	f.mu.Unlock()
-	f.keeper.sync(f)
-	f.mu.Lock()
-	f.data = data
-	f.mu.Unlock()
+	a := f.area
+	a.mu.Lock()
+	data := a.data
+	a.data = &filerow.Row{} // a sync of which fails
+	a.data.Add(w, 0)
+	a.keeper.dirty = syncEvery
+	a.mu.Unlock()
+	a.keeper.sync(a)
+	a.mu.Lock()
+	a.data = data
+	a.mu.Unlock()
 	if _, err := f.WriteAt(raw[1<<19:], 1<<19); err == nil {
 		t.Error("more is written to a disk that does not take it")
 	}

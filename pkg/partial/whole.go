@@ -14,6 +14,7 @@ import (
 	"github.com/modseal/modseal/artifacttypes"
 	"github.com/modseal/modseal/pkg/fileid"
 	"github.com/modseal/modseal/pkg/ingest"
+	"github.com/modseal/modseal/pkg/internal/filerow"
 	"github.com/modseal/modseal/pkg/internal/integrity"
 )
 
@@ -66,23 +67,15 @@ func (e *MissingError) Error() string {
 // with what the disk said, and with a *integrity.Error when the bytes are not the
 // blob. The file is open then: what remains is Reset, Suspend or Discard.
 func (f *File) Finish(ctx context.Context, to string) (Whole, error) {
-	var missing int64
-	for _, s := range f.Missing() {
-		missing += s.Len()
+	if !f.own {
+		return Whole{}, fmt.Errorf("%s: %w: a window has no name", f.label(), errors.ErrUnsupported)
 	}
-	if missing > 0 {
-		return Whole{}, &MissingError{What: f.label(), Missing: missing, Size: f.desc.Size}
-	}
-	if err := f.await(ctx); err != nil {
+	if err := f.prove(ctx); err != nil {
 		return Whole{}, err
-	}
-	if got := digest.NewDigest(f.desc.Digest.Algorithm(), f.sum); got != f.desc.Digest {
-		f.bad = true
-		return Whole{}, &integrity.Error{What: f.o.What, Want: f.desc.Digest, Got: got, WantSize: f.desc.Size, GotSize: f.desc.Size}
 	}
 	synced := f.desc.Size >= SyncAtOnce || !f.o.SyncLater
 	if synced {
-		if err := f.data.Sync(); err != nil {
+		if err := f.area.data.Each((*os.File).Sync); err != nil {
 			f.lose(err)
 			return Whole{}, err
 		}
@@ -96,30 +89,73 @@ func (f *File) Finish(ctx context.Context, to string) (Whole, error) {
 		return Whole{}, err
 	}
 	w.synced = synced
+	f.end()
+	defer f.lock.Release()
+	err = f.area.data.Close()
+	f.area.removeJournal()
+	return w, err
+}
+
+// Prove is what Finish is, for a window: its bytes are proven, and it is closed.
+// They are on disk when the area is finished.
+func (f *File) Prove(ctx context.Context) error {
+	if f.own {
+		return fmt.Errorf("%s: %w: it is no window", f.label(), errors.ErrUnsupported)
+	}
+	if err := f.prove(ctx); err != nil {
+		return err
+	}
+	f.halt()
+	if f.failed != nil {
+		return f.failed
+	}
+	f.end()
+	f.area.closed(f, true)
+	return nil
+}
+
+// prove waits until every byte is hashed, and compares the digest.
+func (f *File) prove(ctx context.Context) error {
+	var missing int64
+	for _, s := range f.Missing() {
+		missing += s.Len()
+	}
+	if missing > 0 {
+		return &MissingError{What: f.label(), Missing: missing, Size: f.desc.Size}
+	}
+	if err := f.await(ctx); err != nil {
+		return err
+	}
+	if got := digest.NewDigest(f.desc.Digest.Algorithm(), f.sum); got != f.desc.Digest {
+		f.bad = true
+		return &integrity.Error{What: f.o.What, Want: f.desc.Digest, Got: got, WantSize: f.desc.Size, GotSize: f.desc.Size}
+	}
+	return nil
+}
+
+// end tells those who follow that all is there and right.
+func (f *File) end() {
 	f.mu.Lock()
+	defer f.mu.Unlock()
 	f.whole = true
 	f.changed.Broadcast()
-	f.mu.Unlock()
-	defer f.lock.Release()
-	err = f.data.Close()
-	f.removeJournal()
-	return w, err
 }
 
 // settle gives the file its mode and name, and learns how it looks.
 func (f *File) settle(to string) (Whole, error) {
-	if err := f.data.Chmod(f.o.Mode); err != nil {
+	a, data := f.area, f.area.data.First()
+	if err := data.Chmod(f.o.Mode); err != nil {
 		return Whole{}, err
 	}
-	if err := f.stamp(); err != nil {
+	if err := a.stamp(); err != nil {
 		return Whole{}, err
 	}
-	if to != f.name {
-		if err := f.root.Rename(f.name, to); err != nil {
+	if to != a.name {
+		if err := a.root.Rename(a.name, to); err != nil {
 			return Whole{}, err
 		}
 	}
-	info, err := f.data.Stat()
+	info, err := data.Stat()
 	if err != nil {
 		return Whole{}, err
 	}
@@ -129,12 +165,6 @@ func (f *File) settle(to string) (Whole, error) {
 	w := Whole{name: to, desc: f.desc}
 	w.at, w.trusted = fileid.Of(info)
 	return w, nil
-}
-
-// removeJournal removes what no process needs any more.
-func (f *File) removeJournal() {
-	_ = f.root.Remove(f.name + journalSuffix)
-	_ = f.root.Remove(f.name + journalSuffix + newSuffix)
 }
 
 func (f *File) label() string {
@@ -170,7 +200,9 @@ func Check(ctx context.Context, root *os.Root, name string, desc ocispec.Descrip
 }
 
 func check(ctx context.Context, root *os.Root, name string, in *os.File, named fs.FileInfo, desc ocispec.Descriptor, mode fs.FileMode) (Whole, error) {
-	f := &File{root: root, name: name, desc: desc, data: in, o: Options{Mode: mode, What: name}}
+	a := &Area{root: root, name: name, data: &filerow.Row{}}
+	a.data.Add(in, desc.Size)
+	f := newFile(a, 0, desc, Options{Mode: mode, What: name})
 	if info, err := in.Stat(); err != nil || !os.SameFile(info, named) {
 		return Whole{}, errors.Join(err, fmt.Errorf("%s: %w: it is not the same twice", name, fs.ErrInvalid))
 	}
