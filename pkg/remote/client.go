@@ -46,6 +46,10 @@ type Options struct {
 	// content of registries can be had, and how hosts are reached; empty means
 	// that every registry is asked itself.
 	HostsDir string
+	// LockDir is a directory in which processes of this machine keep away from each
+	// other while they change what a registry would let them change at once; empty
+	// means that there is none.
+	LockDir string
 	// Transport replaces the connections to registries, for tests.
 	Transport http.RoundTripper
 }

@@ -45,6 +45,25 @@ func CredentialsOf(store credentials.Store) auth.CredentialFunc {
 	return credentials.Credential(store)
 }
 
+// CredentialsIn are the credentials in files, which are read when the first of them is
+// asked for: what is on this machine needs none, whatever is wrong with the files.
+func CredentialsIn(files CredentialFiles) auth.CredentialFunc {
+	open := sync.OnceValues(func() (auth.CredentialFunc, error) {
+		store, err := NewCredentials(files)
+		if err != nil {
+			return nil, err
+		}
+		return CredentialsOf(store), nil
+	})
+	return func(ctx context.Context, host string) (auth.Credential, error) {
+		find, err := open()
+		if err != nil {
+			return auth.EmptyCredential, err
+		}
+		return find(ctx, host)
+	}
+}
+
 // Credential is what a registry asks for: a user name and a password, or a
 // refresh token alone.
 type Credential = auth.Credential

@@ -187,3 +187,17 @@ func TestCredentialFiles(t *testing.T) {
 		t.Errorf("broken file: %v", err)
 	}
 }
+
+// Files are read when a credential is asked for, and what is wrong with them is told then.
+func TestCredentialsInFilesThatCannotBeRead(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "config.json")
+	find := remote.CredentialsIn(remote.CredentialFiles{Docker: []string{file}})
+	if err := os.WriteFile(file, []byte("{broken"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if _, err := find(t.Context(), "r.example.com"); err == nil || !strings.Contains(err.Error(), file) {
+			t.Errorf("%v", err)
+		}
+	}
+}

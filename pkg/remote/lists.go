@@ -69,10 +69,13 @@ func (c *siteClient) Do(req *http.Request) (*http.Response, error) {
 	return c.repo.doAt(s, s.meta, req)
 }
 
+// OpListTags is the Op of an [Error] of [Repository.Tags].
+const OpListTags = "list tags"
+
 // Tags lists the tags that come after last, page by page. Names that no tag can
 // have are left out.
 func (r *Repository) Tags(ctx context.Context, last string, fn func(tags []string) error) error {
-	return r.list(ctx, "list tags", func(o *orasremote.Repository, deliver func(func() error) error) error {
+	return r.list(ctx, OpListTags, func(o *orasremote.Repository, deliver func(func() error) error) error {
 		return o.Tags(ctx, last, func(tags []string) error {
 			valid := tags[:0]
 			for _, t := range tags {

@@ -6,13 +6,13 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"regexp"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"oras.land/oras-go/v2/errdef"
 
 	"github.com/modseal/modseal/artifacttypes"
 	"github.com/modseal/modseal/pkg/internal/integrity"
+	"github.com/modseal/modseal/pkg/internal/lazyregexp"
 	"github.com/modseal/modseal/pkg/internal/limits"
 	"github.com/modseal/modseal/pkg/remote/certsd"
 )
@@ -117,7 +117,7 @@ func (r *Repository) Resolve(ctx context.Context, reference string) (ocispec.Des
 
 // fallbackTag is what a list of referrers is tagged with where there is no
 // referrers API (distribution specification v1.1.1, "Referrers Tag Schema").
-var fallbackTag = regexp.MustCompile(`^sha(256-[0-9a-f]{64}|512-[0-9a-f]{64,128})$`)
+var fallbackTag = lazyregexp.New(`^sha(256-[0-9a-f]{64}|512-[0-9a-f]{64,128})$`)
 
 func isDigest(reference string) bool {
 	return artifacttypes.ValidateDigest(digestOf(Reference{Reference: reference})) == nil

@@ -1,7 +1,6 @@
 package remote
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"fmt"
@@ -45,6 +44,10 @@ type Repository struct {
 
 // Reference returns the registry and the repository, without tag or digest.
 func (r *Repository) Reference() registry.Reference { return r.ref }
+
+// LockDir returns the directory for locks between processes of this machine, or
+// "".
+func (r *Repository) LockDir() string { return r.client.o.LockDir }
 
 // URL returns the address of something in the repository: URL("blobs", d).
 func (r *Repository) URL(path ...string) *url.URL { return r.route.home.url(r.ref.Repository, path...) }
@@ -189,9 +192,26 @@ func (r *Repository) Push(ctx context.Context, expected ocispec.Descriptor, cont
 		return err
 	}
 	if IsManifest(expected.MediaType) {
-		return r.Explain(ctx, op, r.oras.Manifests().Push(ctx, expected, bytes.NewReader(raw)))
+		return r.Explain(ctx, op, r.putManifest(ctx, expected, raw, expected.Digest.String()))
 	}
 	return r.Explain(ctx, op, r.pushBlob(ctx, expected, raw))
+}
+
+// PushTagged stores a manifest and gives it the name tag, with one request. The
+// content is checked before it is sent.
+func (r *Repository) PushTagged(ctx context.Context, expected ocispec.Descriptor, content io.Reader, tag string) error {
+	op := "tag " + tag
+	err := cmp.Or(
+		artifacttypes.ValidateDescriptor(expected), (registry.Reference{Reference: tag}).ValidateReferenceAsTag(), r.mayPush(r.route.home),
+	)
+	if err != nil {
+		return r.Explain(ctx, op, err)
+	}
+	raw, err := integrity.ReadAll(content, expected, artifacttypes.MaxManifestBytes, "manifest")
+	if err != nil {
+		return err
+	}
+	return r.Explain(ctx, op, r.putManifest(ctx, expected, raw, tag))
 }
 
 // Tag gives a manifest that the repository holds the name reference.
@@ -211,7 +231,7 @@ func (r *Repository) Tag(ctx context.Context, desc ocispec.Descriptor, reference
 	if err != nil {
 		return err
 	}
-	return r.Explain(ctx, "tag "+reference, r.oras.Manifests().PushReference(ctx, desc, bytes.NewReader(raw), reference))
+	return r.Explain(ctx, "tag "+reference, r.putManifest(ctx, desc, raw, reference))
 }
 
 // IsManifest reports whether something of this media type is kept among the

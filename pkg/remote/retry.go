@@ -100,10 +100,15 @@ func (a *Attempts) Wait(ctx context.Context, err error, header http.Header) bool
 	if now.Add(wait).Sub(a.since) > budget {
 		return false
 	}
-	a.n++
 	if a.onWait != nil {
 		a.onWait(wait, err)
 	}
+	return a.sleep(ctx, wait)
+}
+
+// sleep returns false when ctx was cancelled.
+func (a *Attempts) sleep(ctx context.Context, wait time.Duration) bool {
+	a.n++
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	select {

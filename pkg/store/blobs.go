@@ -57,6 +57,26 @@ func (l *Layout) openBlob(d digest.Digest) (*os.File, error) {
 	return f, nil
 }
 
+// layoutBlobs gives the blobs of a layout to who reads it.
+type layoutBlobs struct{ l *Layout }
+
+func (b layoutBlobs) Size(d digest.Digest) (int64, error) {
+	name, err := blobPath(d)
+	if err != nil {
+		return 0, err
+	}
+	info, err := b.l.statRegular(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, errdef.ErrNotFound
+	}
+	if err != nil {
+		return 0, err
+	}
+	return info.Size(), nil
+}
+
+func (b layoutBlobs) Open(d digest.Digest) (io.ReadCloser, error) { return b.l.openBlob(d) }
+
 // Exists reports whether target is there with the size it should have. Its bytes
 // are not read. Who asks may rely on the answer: what is there is not collected
 // before the layout is closed.
@@ -74,18 +94,11 @@ func (l *Layout) Exists(ctx context.Context, target ocispec.Descriptor) (bool, e
 // has says false for a blob of another size: it is not the one of this digest,
 // and pushing it again repairs it.
 func (l *Layout) has(desc ocispec.Descriptor) (bool, error) {
-	name, err := blobPath(desc.Digest)
-	if err != nil {
-		return false, err
-	}
-	info, err := l.statRegular(name)
-	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
-	}
+	there, err := l.reading.has(desc)
 	if err != nil {
 		return false, fmt.Errorf("%s: %w", l.path, err)
 	}
-	return info.Size() == desc.Size, nil
+	return there, nil
 }
 
 // Push stores a manifest or a blob after comparing its bytes with expected. What

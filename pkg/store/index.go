@@ -4,12 +4,10 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
-	"regexp"
 	"slices"
 	"time"
 
@@ -19,6 +17,7 @@ import (
 
 	"github.com/modseal/modseal/artifacttypes"
 	"github.com/modseal/modseal/pkg/internal/integrity"
+	"github.com/modseal/modseal/pkg/internal/lazyregexp"
 	"github.com/modseal/modseal/pkg/internal/limits"
 )
 
@@ -32,7 +31,7 @@ const (
 
 // fallbackTag is what a list of referrers is tagged where there is no API
 // (https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#referrers-tag-schema).
-var fallbackTag = regexp.MustCompile(`^sha(256|512)-[0-9a-f]{64}$`)
+var fallbackTag = lazyregexp.New(`^sha(256|512)-[0-9a-f]{64}$`)
 
 // layoutIndex is index.json.
 type layoutIndex struct{ ocispec.Index }
@@ -43,7 +42,7 @@ func parseIndex(raw []byte) (*layoutIndex, error) {
 		return fmt.Errorf("%w: %s: %w", ErrCorrupt, ocispec.ImageIndexFile, fmt.Errorf(format, args...))
 	}
 	ix := &layoutIndex{}
-	if err := json.Unmarshal(raw, &ix.Index); err != nil {
+	if err := decodeIndex(raw, &ix.Index); err != nil {
 		return nil, corrupt("%w", err)
 	}
 	if ix.SchemaVersion != 2 {
@@ -51,9 +50,6 @@ func parseIndex(raw []byte) (*layoutIndex, error) {
 	}
 	if ix.MediaType != "" && ix.MediaType != ocispec.MediaTypeImageIndex {
 		return nil, corrupt("media type %q is not %q", ix.MediaType, ocispec.MediaTypeImageIndex)
-	}
-	if len(ix.Manifests) > limits.LayoutManifests {
-		return nil, corrupt("%d entries, more than %d", len(ix.Manifests), limits.LayoutManifests)
 	}
 	for i, d := range ix.Manifests {
 		if err := artifacttypes.ValidateDescriptor(d); err != nil {

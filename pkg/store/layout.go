@@ -57,12 +57,11 @@ type Layout struct {
 	leased  *flock.Flock // nil before the first write
 
 	mu       sync.Mutex
-	indexRaw []byte        // index.json as it was read last,
-	index    *layoutIndex  // and what it says; never changed in place
-	subjects subjectsCache // what manifests refer to; their bytes cannot change
-}
+	indexRaw []byte       // index.json as it was read last,
+	index    *layoutIndex // and what it says; never changed in place
 
-type subjectsCache map[digest.Digest]digest.Digest
+	reading *reading
+}
 
 // Create opens the layout at path and makes it, with missing parents, when there
 // is nothing. A directory with other files in it is refused with [ErrNotEmpty].
@@ -176,10 +175,12 @@ func open(path string) (*Layout, error) {
 }
 
 func newLayout(path string, root *os.Root) *Layout {
-	return &Layout{
-		path: path, root: root, subjects: subjectsCache{},
+	l := &Layout{
+		path: path, root: root,
 		writing: make(chan struct{}, 1), leasing: make(chan struct{}, 1),
 	}
+	l.reading = newReading(path, layoutBlobs{l})
+	return l
 }
 
 // check reads what says that this is a layout that can be worked with.
@@ -191,6 +192,16 @@ func (l *Layout) check() error {
 	if err != nil {
 		return err
 	}
+	if err := CheckVersion(raw); err != nil {
+		return err
+	}
+	_, err = l.readIndex()
+	return err
+}
+
+// CheckVersion reads the file oci-layout. The error wraps [ErrCorrupt], or
+// errdef.ErrUnsupportedVersion when it names another version than 1.0.0.
+func CheckVersion(raw []byte) error {
 	var version ocispec.ImageLayout
 	if err := json.Unmarshal(raw, &version); err != nil {
 		return fmt.Errorf("%w: %s: %w", ErrCorrupt, ocispec.ImageLayoutFile, err)
@@ -199,8 +210,7 @@ func (l *Layout) check() error {
 		return fmt.Errorf("%s: version %q, this build reads %q: %w",
 			ocispec.ImageLayoutFile, version.Version, ocispec.ImageLayoutVersion, errdef.ErrUnsupportedVersion)
 	}
-	_, err = l.readIndex()
-	return err
+	return nil
 }
 
 // initialize makes a layout in the directory at path, which other processes may

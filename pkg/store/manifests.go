@@ -7,19 +7,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"path/filepath"
-	"regexp"
-	"slices"
-	"strings"
 
-	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"oras.land/oras-go/v2/errdef"
 
 	"github.com/modseal/modseal/artifacttypes"
 	"github.com/modseal/modseal/pkg/ingest"
 	"github.com/modseal/modseal/pkg/internal/integrity"
+	"github.com/modseal/modseal/pkg/internal/lazyregexp"
 )
 
 // Types of manifests of before OCI, which registries and layouts still hold.
@@ -129,7 +124,7 @@ func (l *Layout) pushManifest(ctx context.Context, expected ocispec.Descriptor, 
 // storeSmall stores the bytes of a manifest. One that is there is read and
 // replaced when it is damaged, so that pushing again repairs it.
 func (l *Layout) storeSmall(desc ocispec.Descriptor, raw []byte) error {
-	old, err := l.readVerified(plain(desc), int64(len(raw)))
+	old, err := l.reading.verified(plain(desc), int64(len(raw)))
 	if err == nil && bytes.Equal(old, raw) {
 		return nil
 	}
@@ -137,20 +132,6 @@ func (l *Layout) storeSmall(desc ocispec.Descriptor, raw []byte) error {
 		return err // no file: renaming over it is not for us to decide
 	}
 	return l.writeBlob(desc.Digest, raw)
-}
-
-// readManifest returns the verified bytes of a manifest.
-func (l *Layout) readManifest(d ocispec.Descriptor) ([]byte, error) {
-	return l.readVerified(d, artifacttypes.MaxManifestBytes)
-}
-
-func (l *Layout) readVerified(d ocispec.Descriptor, limit int64) ([]byte, error) {
-	f, err := l.openBlob(d.Digest)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return integrity.ReadAll(f, d, limit, filepath.Join(l.path, "manifest"))
 }
 
 // Resolve finds a manifest by its tag or digest. The error wraps
@@ -163,80 +144,12 @@ func (l *Layout) Resolve(ctx context.Context, reference string) (ocispec.Descrip
 	if err != nil {
 		return ocispec.Descriptor{}, fmt.Errorf("%s: %w", l.path, err)
 	}
-	var desc ocispec.Descriptor
-	if strings.Contains(reference, ":") && artifacttypes.ValidateDigest(digest.Digest(reference)) == nil {
-		desc, err = l.resolveDigest(ix, digest.Digest(reference))
-	} else {
-		desc, err = ix.resolveTag(reference)
-	}
-	if err != nil {
-		return ocispec.Descriptor{}, fmt.Errorf("%s: %q: %w", l.path, reference, err)
-	}
-	return plain(desc), nil
-}
-
-func (ix *layoutIndex) resolveTag(tag string) (ocispec.Descriptor, error) {
-	if tag == "" {
-		return ocispec.Descriptor{}, errdef.ErrMissingReference
-	}
-	var found ocispec.Descriptor
-	for _, e := range ix.Manifests {
-		if e.Annotations[ocispec.AnnotationRefName] != tag {
-			continue
-		}
-		if found.Digest != "" && found.Digest != e.Digest {
-			return found, fmt.Errorf("%w: %s gives this tag to %s and to %s; name one by its digest",
-				ErrCorrupt, ocispec.ImageIndexFile, found.Digest, e.Digest)
-		}
-		found = e
-	}
-	if found.Digest == "" {
-		return found, errdef.ErrNotFound
-	}
-	return found, nil
-}
-
-// resolveDigest also finds manifests that have no entry of their own: the
-// children of an index, and referrers in layouts that olareg wrote. Those are
-// described by their own, verified, bytes.
-func (l *Layout) resolveDigest(ix *layoutIndex, d digest.Digest) (ocispec.Descriptor, error) {
-	if e, ok := ix.entry(d); ok {
-		there, err := l.has(e)
-		if err == nil && !there {
-			err = fmt.Errorf("%s names it, but it is not there whole: %w", ocispec.ImageIndexFile, errdef.ErrNotFound)
-		}
-		return e, err
-	}
-	name, err := blobPath(d)
-	if err != nil {
-		return ocispec.Descriptor{}, err
-	}
-	info, err := l.statRegular(name)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return ocispec.Descriptor{}, errdef.ErrNotFound
-	case err != nil:
-		return ocispec.Descriptor{}, err
-	case info.Size() > artifacttypes.MaxManifestBytes:
-		return ocispec.Descriptor{}, fmt.Errorf("it is a blob and no manifest: %w", errdef.ErrNotFound)
-	}
-	desc := ocispec.Descriptor{Digest: d, Size: info.Size()}
-	raw, err := l.readManifest(desc)
-	if err != nil {
-		return desc, err
-	}
-	if h, err := parseHeader(raw); err == nil {
-		desc.MediaType = h.kind()
-	}
-	if desc.MediaType == "" {
-		return desc, fmt.Errorf("it is a blob and no manifest: %w", errdef.ErrNotFound)
-	}
-	return desc, nil
+	return l.reading.resolve(ix, reference)
 }
 
 // tagForm is a tag by the distribution specification; what a registry could not
 // serve is not written.
-var tagForm = regexp.MustCompile(`^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$`)
+var tagForm = lazyregexp.New(`^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$`)
 
 // Tag names a manifest that is in the layout. A manifest that had the tag before
 // stays, without it. Tagging with the manifest's own digest changes nothing.
@@ -285,16 +198,5 @@ func (l *Layout) Tags(ctx context.Context, last string, fn func(tags []string) e
 	if err != nil {
 		return fmt.Errorf("%s: %w", l.path, err)
 	}
-	var tags []string
-	for _, e := range ix.Manifests {
-		tag := e.Annotations[ocispec.AnnotationRefName]
-		if tag > last && (!fallbackTag.MatchString(tag) || e.MediaType != ocispec.MediaTypeImageIndex) {
-			tags = append(tags, tag)
-		}
-	}
-	slices.Sort(tags)
-	if tags = slices.Compact(tags); len(tags) == 0 {
-		return nil
-	}
-	return fn(tags)
+	return ix.tags(last, fn)
 }

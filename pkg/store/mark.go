@@ -226,7 +226,7 @@ func (m *marker) read(r reference) (*references, error) {
 	}
 	// What an index says of the size of its children does not matter here; that
 	// the bytes are those of the digest does.
-	raw, err := m.l.readVerified(ocispec.Descriptor{Digest: r.Digest, Size: size}, limit)
+	raw, err := m.l.reading.verified(ocispec.Descriptor{Digest: r.Digest, Size: size}, limit)
 	if errors.Is(err, errdef.ErrNotFound) {
 		return nil, nil // it went just now
 	}

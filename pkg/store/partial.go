@@ -42,12 +42,25 @@ func (l *Layout) Partial(ctx context.Context, desc ocispec.Descriptor, what stri
 	if info, err := l.root.Lstat(partialName); err != nil || !info.IsDir() {
 		return nil, errors.Join(err, ErrCorrupt)
 	}
-	name := path.Join(partialName, desc.Digest.Algorithm().String()+"-"+desc.Digest.Encoded())
-	f, err := partial.Open(ctx, l.root, name, desc, partial.Options{What: what})
+	f, err := partial.Open(ctx, l.root, partialPath(desc), desc, partial.Options{What: what})
 	if err != nil {
 		return nil, err
 	}
 	return &Partial{File: f, l: l, desc: desc}, nil
+}
+
+// Kept returns how many bytes of a blob an earlier process left, that Partial would
+// go on from.
+func (l *Layout) Kept(desc ocispec.Descriptor) int64 {
+	if artifacttypes.ValidateDescriptor(desc) != nil {
+		return 0
+	}
+	return partial.Kept(l.root, partialPath(desc), desc)
+}
+
+// partialPath returns where a valid digest is kept while its blob is not whole.
+func partialPath(desc ocispec.Descriptor) string {
+	return path.Join(partialName, desc.Digest.Algorithm().String()+"-"+desc.Digest.Encoded())
 }
 
 // Commit gives the blob its name when all of it is there and hashes to its digest:
