@@ -3,16 +3,11 @@ package referrer
 import (
 	"bytes"
 	"context"
-	"errors"
 	"io"
-	"math/rand/v2"
-	"slices"
-	"time"
 
 	"github.com/opencontainers/go-digest"
 	"github.com/opencontainers/image-spec/specs-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-	"oras.land/oras-go/v2/errdef"
 
 	"github.com/modseal/modseal/artifacttypes"
 	"github.com/modseal/modseal/pkg/internal/integrity"
@@ -79,7 +74,7 @@ func Attach(ctx context.Context, t Target, subject ocispec.Descriptor, a Attachm
 	}
 	release := unlock
 	unlock = func() {}
-	return manifest.desc, update(ctx, t, subject, manifest.desc, manifest.raw, release)
+	return manifest.desc, update(ctx, t, subject, []Entry{{manifest.desc, manifest.raw}}, release)
 }
 
 func (n *Node) holds(layer ocispec.Descriptor) bool {
@@ -125,163 +120,4 @@ func build(subject ocispec.Descriptor, a Attachment) (*built, error) {
 
 func describe(mediaType string, raw []byte) ocispec.Descriptor {
 	return ocispec.Descriptor{MediaType: mediaType, Digest: digest.FromBytes(raw), Size: int64(len(raw))}
-}
-
-// Update makes the target list a referrer of subject whose manifest it holds
-// already.
-func Update(ctx context.Context, t Target, subject, referrer ocispec.Descriptor) error {
-	raw, err := fetchAll(ctx, t, referrer, "referrer")
-	if err != nil {
-		return err
-	}
-	node, of, err := decode(referrer, raw)
-	if err != nil {
-		return &ListingError{Referrer: referrer.Digest, Announced: referrer.MediaType, Err: err}
-	}
-	if of == nil || of.Digest != subject.Digest {
-		return &NotListedError{Subject: subject.Digest, Referrer: referrer.Digest}
-	}
-	unlock, err := lockSubject(ctx, t, subject)
-	if err != nil {
-		return err
-	}
-	return update(ctx, t, subject, node.Descriptor, raw, unlock)
-}
-
-const (
-	listedWithin = 30 * time.Second // zot was seen 14 s behind (zot#3839)
-	updateTries  = 8
-)
-
-// update makes the target list entry, whose manifest is raw. It is called with
-// the subject locked and calls unlock.
-func update(ctx context.Context, t Target, subject, entry ocispec.Descriptor, raw []byte, unlock func()) error {
-	for range updateTries {
-		listed, err := nativelyLists(ctx, t, subject, entry, raw)
-		if err == nil && !listed {
-			err = mergeFallback(ctx, t, subject, entry)
-		}
-		unlock()
-		if err != nil || !isRegistry(t) {
-			return err
-		}
-		// Whoever read the list before the entry got into it and writes it now,
-		// client or registry, drops the entry. The wait is longer than most of
-		// them take, and differs so that those who collided do not do so again.
-		if err := sleep(ctx, 50*time.Millisecond, 200*time.Millisecond); err != nil {
-			return err
-		}
-		entries, err := Listed(ctx, t, subject)
-		if err != nil {
-			return err
-		}
-		if slices.ContainsFunc(entries, func(e ocispec.Descriptor) bool { return e.Digest == entry.Digest }) {
-			return nil
-		}
-		if err := sleep(ctx, 50*time.Millisecond, 500*time.Millisecond); err != nil {
-			return err
-		}
-		if unlock, err = lockSubject(ctx, t, subject); err != nil {
-			return err
-		}
-	}
-	unlock()
-	return &NotListedError{Subject: subject.Digest, Referrer: entry.Digest}
-}
-
-// nativelyLists waits until the target itself lists entry. It returns false
-// when the target keeps no lists, or says it does and lists nothing at all.
-func nativelyLists(ctx context.Context, t Target, subject, entry ocispec.Descriptor, raw []byte) (bool, error) {
-	deadline := time.Now().Add(listedWithin)
-	for wait := 50 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
-		entries, err := native(ctx, t, subject)
-		if errors.Is(err, errdef.ErrUnsupported) {
-			return false, nil
-		}
-		if err != nil {
-			return false, err
-		}
-		for _, e := range entries {
-			if e.Digest == entry.Digest {
-				return true, nil
-			}
-		}
-		if time.Now().Add(wait).After(deadline) {
-			if len(entries) == 0 {
-				return false, nil
-			}
-			return false, &NotListedError{Subject: subject.Digest, Referrer: entry.Digest}
-		}
-		if err := sleep(ctx, wait, 2*wait); err != nil {
-			return false, err
-		}
-		// A registry that lost the entry to a concurrent push takes it up when the
-		// manifest is pushed again; one that is only late does not mind.
-		if err := t.Push(ctx, plain(entry), bytes.NewReader(raw)); err != nil {
-			return false, err
-		}
-	}
-}
-
-// mergeFallback adds entry to the list under the fallback tag.
-func mergeFallback(ctx context.Context, t Target, subject, entry ocispec.Descriptor) error {
-	index, err := openFallback(ctx, t, subject)
-	if err != nil {
-		return err
-	}
-	if index.has(entry.Digest) {
-		return nil
-	}
-	if index == nil {
-		index = newFallbackIndex()
-	}
-	if len(index.entries) >= limits.Referrers {
-		return &TooManyError{Subject: subject.Digest, What: "referrers", Limit: limits.Referrers}
-	}
-	if err := index.add(entry); err != nil {
-		return err
-	}
-	err = writeFallback(ctx, t, subject, index)
-	if err == nil || ctx.Err() != nil {
-		return err
-	}
-	// Some registries refuse an index with entries that are gone. Those are no
-	// loss.
-	dropped, lookErr := index.keep(func(d ocispec.Descriptor) (bool, error) { return t.Exists(ctx, plain(d)) })
-	if lookErr != nil || !dropped {
-		return err
-	}
-	return writeFallback(ctx, t, subject, index)
-}
-
-func writeFallback(ctx context.Context, t Target, subject ocispec.Descriptor, index *fallbackIndex) error {
-	raw, err := artifacttypes.Marshal(index)
-	if err != nil {
-		return err
-	}
-	if len(raw) > artifacttypes.MaxManifestBytes {
-		return &TooManyError{Subject: subject.Digest, What: "bytes in the list of referrers", Limit: artifacttypes.MaxManifestBytes}
-	}
-	desc := describe(ocispec.MediaTypeImageIndex, raw)
-	if err := t.Push(ctx, desc, bytes.NewReader(raw)); err != nil {
-		return err
-	}
-	return t.Tag(ctx, desc, FallbackTag(subject.Digest))
-}
-
-// plain is what identifies the content, without what is said about it.
-func plain(d ocispec.Descriptor) ocispec.Descriptor {
-	return ocispec.Descriptor{MediaType: d.MediaType, Digest: d.Digest, Size: d.Size}
-}
-
-// sleep waits for a random time between the two.
-func sleep(ctx context.Context, least, most time.Duration) error {
-	timer := time.NewTimer(least + rand.N(most-least)) //nolint:gosec // jitter needs no secrecy
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-timer.C:
-		return nil
-	}
 }

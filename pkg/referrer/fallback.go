@@ -36,6 +36,7 @@ type fallbackIndex struct {
 	Annotations  map[string]string   `json:"annotations,omitempty"`
 
 	entries []ocispec.Descriptor // Manifests, decoded
+	digest  digest.Digest        // of what was read
 }
 
 func newFallbackIndex() *fallbackIndex {
@@ -72,15 +73,6 @@ func (x *fallbackIndex) descriptors() []ocispec.Descriptor {
 		return nil
 	}
 	return x.entries
-}
-
-func (x *fallbackIndex) has(d digest.Digest) bool {
-	for _, e := range x.descriptors() {
-		if e.Digest == d {
-			return true
-		}
-	}
-	return false
 }
 
 func (x *fallbackIndex) add(entry ocispec.Descriptor) error {
@@ -144,5 +136,9 @@ func openFallback(ctx context.Context, t Source, subject ocispec.Descriptor) (*f
 	if err != nil {
 		return nil, err
 	}
-	return parseFallback(subject.Digest, raw)
+	index, err := parseFallback(subject.Digest, raw)
+	if err == nil {
+		index.digest = desc.Digest
+	}
+	return index, err
 }

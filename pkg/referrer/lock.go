@@ -2,10 +2,14 @@ package referrer
 
 import (
 	"context"
+	"os"
 	"sync"
 
+	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"oras.land/oras-go/v2/registry"
+
+	"github.com/modseal/modseal/pkg/partial"
 )
 
 // subjects holds a lock for each subject that is being attached to in this
@@ -29,8 +33,13 @@ func isRegistry(t Source) bool {
 	return ok
 }
 
-// lockSubject waits until nobody else in this process changes the list of
-// referrers of subject in t.
+// machineTarget is a target that knows a directory in which the processes of this
+// machine keep away from each other.
+type machineTarget interface{ LockDir() string }
+
+// lockSubject waits until nobody else on this machine changes the list of
+// referrers of subject in t: nobody in this process, and where t knows a directory
+// for that, in no other.
 func lockSubject(ctx context.Context, t Source, subject ocispec.Descriptor) (unlock func(), err error) {
 	key := subject.Digest.String()
 	// Targets without a name share a lock: slower, never wrong.
@@ -38,6 +47,49 @@ func lockSubject(ctx context.Context, t Source, subject ocispec.Descriptor) (unl
 		ref := r.Reference()
 		key = ref.Host() + "/" + ref.Repository + "@" + key
 	}
+	leave, err := lockInProcess(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	m, ok := t.(machineTarget)
+	if !ok || m.LockDir() == "" {
+		return leave, nil
+	}
+	release, err := lockOnMachine(ctx, m.LockDir(), key)
+	if err != nil {
+		leave()
+		return nil, err
+	}
+	return func() { release(); leave() }, nil
+}
+
+// lockOnMachine waits for a file lock. Where there can be none, there is none: the
+// list is read back whoever else writes it.
+func lockOnMachine(ctx context.Context, dir, key string) (release func(), err error) {
+	none := func() {}
+	if os.MkdirAll(dir, 0o700) != nil {
+		return none, nil //nolint:nilerr // see above
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return none, nil //nolint:nilerr // see above
+	}
+	lock, err := partial.Acquire(ctx, root, "referrers-"+digest.FromString(key).Encoded())
+	if err != nil {
+		_ = root.Close()
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		return none, nil
+	}
+	return func() {
+		lock.Release()
+		_ = root.Close()
+	}, nil
+}
+
+// lockInProcess waits until nobody else in this process has the lock of key.
+func lockInProcess(ctx context.Context, key string) (unlock func(), err error) {
 	subjects.Lock()
 	l := subjects.locks[key]
 	if l == nil {

@@ -355,10 +355,6 @@ func TestAttachIsCancelled(t *testing.T) {
 		})
 	}
 	time.Sleep(50 * time.Millisecond)
-	start := time.Now()
 	cancel(cause)
-	wg.Wait()
-	if took := time.Since(start); took > time.Second {
-		t.Errorf("returned after %v", took)
-	}
+	wg.Wait() // for ever, if they do not notice
 }

@@ -37,7 +37,7 @@ func (j *upload) attempt(ctx context.Context) error {
 		return j.finish(ctx)
 	case j.chunked():
 		return j.sendChunks(ctx)
-	case j.desc.Digest != "" && (j.noStream || !j.noPut && j.u.o.Mode != ModeStream):
+	case j.desc.Digest != "" && !j.unproven && (j.noStream || !j.noPut && j.u.o.Mode != ModeStream):
 		return j.sendPut(ctx)
 	}
 	return j.sendStream(ctx)
@@ -146,7 +146,7 @@ func (j *upload) source(ctx context.Context, to int64) (*source, error) {
 	if err != nil {
 		return nil, err
 	}
-	hashed := j.desc.Digest == "" && j.hasher == nil
+	hashed := (j.desc.Digest == "" || j.unproven) && j.hasher == nil
 	src := newSource(j.blob, j.acked, to, hashed, j.u.isPlain(), first)
 	if old := j.src.Swap(src); old != nil {
 		old.close()
@@ -208,7 +208,7 @@ func (j *upload) sendStream(ctx context.Context) error {
 		}
 		return judgeStream(resp.StatusCode, err)
 	}
-	if j.hasher == nil && j.desc.Digest == "" {
+	if j.hasher == nil && (j.desc.Digest == "" || j.unproven) {
 		if _, ok := src.sum(); !ok {
 			return &refusal{what: refusedStream, err: errEarly}
 		}
@@ -223,7 +223,7 @@ var errEarly = errors.New("the registry answered before it had the whole blob")
 
 // finish closes a session that has all bytes.
 func (j *upload) finish(ctx context.Context) error {
-	if j.desc.Digest == "" {
+	if j.desc.Digest == "" || j.unproven {
 		if err := j.hashNow(ctx); err != nil {
 			return err
 		}

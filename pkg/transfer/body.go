@@ -32,7 +32,7 @@ type source struct {
 
 	mu      sync.Mutex
 	current *reading
-	file    *os.File // instead of current
+	file    localFile // instead of current
 	err     error
 }
 
@@ -62,7 +62,7 @@ func (s *source) open() (io.ReadCloser, error) {
 	if s.hashed {
 		r.hash = digest.SHA256.Hash()
 	}
-	var file *os.File
+	var file localFile
 	if s.bare {
 		// Opened now to see what it is. Otherwise not before the first byte is
 		// wanted: a registry that refuses a request mostly does so earlier.
@@ -71,7 +71,7 @@ func (s *source) open() (io.ReadCloser, error) {
 			return nil, s.fail(err)
 		}
 		r.rc = rc
-		file, _ = rc.(*os.File)
+		file, _ = rc.(localFile)
 	}
 	if file != nil {
 		if err := s.prepare(file); err != nil {
@@ -90,7 +90,7 @@ func (s *source) open() (io.ReadCloser, error) {
 
 // prepare checks the size of a file before it is sent, and goes to where its
 // bytes begin.
-func (s *source) prepare(file *os.File) error {
+func (s *source) prepare(file localFile) error {
 	info, err := file.Stat()
 	if err == nil && info.Mode().IsRegular() && info.Size() != s.blob.Size {
 		err = &ingest.SizeError{Name: s.blob.Name, Want: s.blob.Size, Got: info.Size()}

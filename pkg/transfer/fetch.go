@@ -51,19 +51,24 @@ func (f *Fetcher) attempts(desc ocispec.Descriptor) *remote.Attempts {
 // the retry policy. The bytes are not checked, but there is never more than one
 // beyond the size of target; the caller reads them through an integrity.Reader.
 func (f *Fetcher) Fetch(ctx context.Context, target ocispec.Descriptor) (io.ReadCloser, error) {
+	return f.fetchFrom(ctx, target, 0)
+}
+
+// fetchFrom is Fetch of the bytes from from on.
+func (f *Fetcher) fetchFrom(ctx context.Context, target ocispec.Descriptor, from int64) (io.ReadCloser, error) {
 	if err := artifacttypes.ValidateDescriptor(target); err != nil {
 		return nil, err
 	}
 	if remote.IsManifest(target.MediaType) {
 		return f.repo.Fetch(ctx, target)
 	}
-	if target.Size == 0 {
+	if target.Size == from {
 		// Nothing to ask for, and registries differ in how they say nothing.
 		return io.NopCloser(bytes.NewReader(nil)), nil
 	}
 	// Not from a mirror: who reads a stream has used some of it when the digest
 	// turns out wrong.
-	s := &stream{fetcher: f, origin: origin{f.home(), target}, attempts: f.attempts(target)}
+	s := &stream{fetcher: f, origin: origin{f.home(), target}, attempts: f.attempts(target), n: from}
 	s.ctx, s.cancel = context.WithCancelCause(ctx)
 	if err := s.open(); err != nil {
 		s.cancel(nil)

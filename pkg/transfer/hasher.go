@@ -6,7 +6,6 @@ import (
 	"errors"
 	"hash"
 	"io"
-	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -22,7 +21,7 @@ import (
 // which hashes what it got and is told what was hashed here.
 type hasher struct {
 	blob ingest.Blob
-	file *os.File
+	file localFile
 	hash hash.Hash
 	told bool        // it began with a state from a journal
 	free atomic.Bool // it need not wait for the sending
@@ -53,7 +52,7 @@ const (
 
 // startHasher begins to hash the file of b, which it closes. state is that of
 // the first at bytes, nil to begin with the first. sent says how far sending is.
-func startHasher(ctx context.Context, b ingest.Blob, file *os.File, state []byte, at int64, sent func() int64) *hasher {
+func startHasher(ctx context.Context, b ingest.Blob, file localFile, state []byte, at int64, sent func() int64) *hasher {
 	h := &hasher{blob: b, file: file, hash: digest.SHA256.Hash(), done: make(chan struct{})}
 	if state != nil && at > 0 && at <= b.Size {
 		if _, err := file.Seek(at, io.SeekStart); err == nil && h.hash.(encoding.BinaryUnmarshaler).UnmarshalBinary(state) == nil {
@@ -89,10 +88,10 @@ func (h *hasher) run(ctx context.Context, sent func() int64) error {
 		n, err := h.file.Read(buf)
 		h.hash.Write(buf[:n])
 		total := h.n.Add(int64(n))
-		if total > h.blob.Size || err == io.EOF && total < h.blob.Size {
+		if total > h.blob.Size || errors.Is(err, io.EOF) && total < h.blob.Size {
 			return &ingest.SizeError{Name: h.blob.Name, Want: h.blob.Size, Got: total}
 		}
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			h.sum = digest.NewDigest(digest.SHA256, h.hash)
 			return nil
 		}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/modseal/modseal/pkg/ingest"
 )
@@ -229,4 +230,42 @@ func FuzzJournal(f *testing.F) {
 			t.Errorf("taken: %+v", e)
 		}
 	})
+}
+
+// Somebody who comes for a blob while another one gives it up does not fail with
+// that one: it has an entry of its own, with the lock and the room of the other.
+func TestDepositIsGivenUpByOne(t *testing.T) {
+	d, err := OpenDepot(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	first, second := d.Join(), d.Join()
+	desc := ocispec.Descriptor{Digest: digest.FromString("blob"), Size: 4}
+	given := first.enter("blob", desc)
+	if err := given.acquire(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.reserve(t.Context(), first, given); err != nil {
+		t.Fatal(err)
+	}
+	var late *deposit
+	given.started = true
+	given.cancel = func(cause error) {
+		late = second.enter("blob", desc)
+		given.err = cause
+		close(given.opened)
+		close(given.done)
+	}
+	first.leave(given, false)
+	if late == nil || late == given || late.ended() {
+		t.Fatal("the second got what the first gave up")
+	}
+	if err := late.acquire(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if d.used != 0 || d.entries[desc.Digest] != late {
+		t.Errorf("%d bytes are reserved, and the entry is not that of the second: %v", d.used, d.entries[desc.Digest])
+	}
+	second.leave(late, false)
 }

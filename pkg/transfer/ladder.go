@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"os"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -22,16 +21,19 @@ type upload struct {
 	u    *Uploader
 	blob ingest.Blob
 	desc ocispec.Descriptor // without a digest until it is known
-	from string             // a repository of the registry that may have it
+	from []string           // repositories of the registry that may have it
 	// guessed says that the digest is remembered, not told: bytes that are read
 	// are believed over it.
 	guessed bool
+	// unproven says that the digest is told, and bytes that are not its are an error.
+	unproven bool
 
 	tally   *tally
 	session *session               // nil when there is none to go on with
 	journal *journal               // nil when nothing is noted
 	left    *entry                 // what an earlier process noted, until it is used
 	hasher  *hasher                // nil when there is none
+	pour    *pour                  // where the bytes come from a registry; nil otherwise
 	src     atomic.Pointer[source] // of the newest request
 
 	acked    int64 // what the registry says that it has of the session
@@ -79,6 +81,9 @@ func (j *upload) close() {
 			j.note()
 		}
 	}
+	if j.pour != nil && j.session != nil {
+		j.note()
+	}
 	if src := j.src.Load(); src != nil {
 		src.close()
 	}
@@ -116,7 +121,7 @@ func (j *upload) run(ctx context.Context) (Outcome, error) {
 			attempts.Progress(j.acked-j.furthest, j.blob.Size-j.acked)
 			j.furthest, try = j.acked, 1
 		}
-		if j.desc.Digest == "" && try >= streamTries && j.acked == 0 && j.moved() > 0 && remote.StatusCode(err) == 0 {
+		if (j.desc.Digest == "" || j.unproven) && try >= streamTries && j.acked == 0 && j.moved() > 0 && remote.StatusCode(err) == 0 {
 			j.drop(ctx)
 			j.noStream = true
 		}
@@ -158,6 +163,11 @@ func (j *upload) step(ctx context.Context) (Outcome, error) {
 			return Mounted, err
 		}
 	}
+	if j.unproven && j.hashesFirst() {
+		if err := j.hashNow(ctx); err != nil {
+			return "", err
+		}
+	}
 	if err := j.attempt(ctx); err != nil {
 		return "", err
 	}
@@ -165,60 +175,6 @@ func (j *upload) step(ctx context.Context) (Outcome, error) {
 	j.session = nil
 	j.journal.remove()
 	return Copied, nil
-}
-
-// hashesFirst says whether the digest must be known before anything is sent.
-func (j *upload) hashesFirst() bool {
-	mode := j.u.o.Mode
-	return j.blob.Size == 0 || j.noStream || j.u.o.HashFirst || mode == ModePut ||
-		mode != ModeStream && mode != ModeChunks && j.u.traits().Stream == no
-}
-
-// hashNow finds the digest without sending anything, or by what was hashed
-// while something was sent.
-func (j *upload) hashNow(ctx context.Context) error {
-	d, err := j.sum(ctx)
-	if err != nil {
-		return err
-	}
-	if d.Digest == "" {
-		if err := j.u.hashing.Acquire(ctx, 1); err != nil {
-			return context.Cause(ctx)
-		}
-		d, err = ingest.Digests{}.Ingest(ctx, j.blob)
-		j.u.hashing.Release(1)
-		if err != nil {
-			return &readError{err}
-		}
-	}
-	j.know(ctx, d)
-	return nil
-}
-
-// sum returns the descriptor when something hashes the blob, or has.
-func (j *upload) sum(ctx context.Context) (ocispec.Descriptor, error) {
-	d := ocispec.Descriptor{MediaType: j.blob.MediaType, Size: j.blob.Size}
-	var err error
-	if j.hasher != nil {
-		if d.Digest, err = j.hasher.finish(ctx); err != nil {
-			return d, &readError{err}
-		}
-	} else if src := j.src.Load(); src != nil {
-		if sum, ok := src.sum(); ok {
-			d.Digest = sum
-		}
-	}
-	return d, nil
-}
-
-// know takes a digest that was read, and remembers it: before the blob is there
-// for good, so that a process that is killed now has not read it in vain.
-func (j *upload) know(ctx context.Context, d ocispec.Descriptor) {
-	j.desc, j.guessed = d, false
-	j.u.o.Digests.Remember(j.blob.Identity, d.Digest)
-	if j.blob.Size >= flushFrom {
-		_ = j.u.o.Digests.Flush(ctx) // a cache that cannot be written remembers nothing
-	}
 }
 
 // readError is a failure of reading the blob: it is final.
@@ -255,10 +211,7 @@ func (j *upload) mount(ctx context.Context) (bool, error) {
 		return false, nil
 	}
 	j.asked = true
-	var candidates []string
-	if j.from != "" {
-		candidates = append(candidates, j.from)
-	}
+	candidates := slices.Clone(j.from)
 	own := j.u.repo.Reference().Repository
 	for _, r := range j.u.o.Digests.Where(j.u.host(), own, j.desc.Digest) {
 		if !slices.Contains(candidates, r) {
@@ -294,7 +247,7 @@ func (j *upload) explain(ctx context.Context, err error) error {
 // open opens the blob once, to see whether it is a file that can be hashed
 // beside. Other sources are hashed while they are read.
 func (j *upload) open(ctx context.Context) (first io.ReadCloser, err error) {
-	if j.opened || j.desc.Digest != "" || j.blob.Size < besideFrom {
+	if j.opened || j.desc.Digest != "" && !j.unproven || j.blob.Size < besideFrom {
 		return nil, nil
 	}
 	j.opened = true
@@ -302,7 +255,7 @@ func (j *upload) open(ctx context.Context) (first io.ReadCloser, err error) {
 	if err != nil {
 		return nil, &readError{err}
 	}
-	file, ok := rc.(*os.File)
+	file, ok := rc.(localFile)
 	if !ok {
 		return rc, nil
 	}

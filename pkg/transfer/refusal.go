@@ -86,7 +86,9 @@ func (j *upload) adaptDigest(ctx context.Context, r *refusal) error {
 	case j.hasher != nil && j.hasher.told:
 		// What it was told is wrong, or what the registry has of an earlier request.
 		j.hasher.close()
-		j.hasher, j.desc.Digest = nil, ""
+		if j.hasher = nil; !j.unproven {
+			j.desc.Digest = ""
+		}
 		return j.hashNow(ctx)
 	case r.resumed:
 		return nil

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -31,6 +32,7 @@ type spooled struct {
 	layers         [][]byte
 	dir            string // of the spool
 	state          string
+	directFrom     int64
 }
 
 const spooledSize = 9 << 20
@@ -39,7 +41,7 @@ func newSpooled(t *testing.T, layers int, o remote.Options) *spooled {
 	t.Helper()
 	s := &spooled{
 		srcReg: newRegistry(t, config.Config{}, nil), dstReg: newRegistry(t, config.Config{}, nil),
-		dir: t.TempDir(), state: t.TempDir(),
+		dir: t.TempDir(), state: t.TempDir(), directFrom: -1,
 	}
 	s.src, s.dst = s.srcReg.repository(t, "team/model", o), s.dstReg.repository(t, "team/model", o)
 	push := func(mediaType string, raw []byte) ocispec.Descriptor {
@@ -67,7 +69,7 @@ func newSpooled(t *testing.T, layers int, o remote.Options) *spooled {
 }
 
 func (s *spooled) copy(ctx context.Context, p *reporter) (*transfer.CopyResult, error) {
-	o := transfer.CopyOptions{SpoolDir: s.dir, Upload: transfer.UploadOptions{StateDir: s.state}}
+	o := transfer.CopyOptions{SpoolDir: s.dir, DirectFrom: s.directFrom, Upload: transfer.UploadOptions{StateDir: s.state}}
 	if p != nil {
 		o.Progress = p
 	}
@@ -302,7 +304,7 @@ func TestSpoolOfTwo(t *testing.T) {
 	done := make(chan error, 2)
 	for _, dst := range []*remote.Repository{s.dst, other} {
 		go func() {
-			_, err := transfer.Copy(t.Context(), s.src, dst, s.root, transfer.CopyOptions{SpoolDir: s.dir})
+			_, err := transfer.Copy(t.Context(), s.src, dst, s.root, transfer.CopyOptions{SpoolDir: s.dir, DirectFrom: s.directFrom})
 			done <- err
 		}()
 	}
@@ -335,4 +337,21 @@ func TestSpoolOfTwoToOnePlace(t *testing.T) {
 		t.Errorf("%d bytes of layers were fetched, and all of them are %d", got, want)
 	}
 	s.check(t)
+}
+
+// What an earlier copy to several left of a blob that is too small for the spool
+// otherwise is used, and removed.
+func TestSpoolHoldsASmallBlob(t *testing.T) {
+	s := newSpooled(t, 1, remote.Options{})
+	config := describe("", []byte("{}")).Digest
+	if err := os.WriteFile(filepath.Join(s.dir, "sha256-"+config.Encoded()), []byte("{}"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.copy(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	s.check(t)
+	if n := len(s.srcReg.seen(http.MethodGet, "/blobs/"+config.String())); n != 0 {
+		t.Errorf("it was fetched %d times", n)
+	}
 }

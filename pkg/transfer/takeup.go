@@ -47,6 +47,9 @@ func (j *upload) takeUp(ctx context.Context) {
 		return
 	}
 	j.session, j.resumed, j.earlier = &session{u: j.u, location: at}, true, true
+	if j.pour != nil {
+		j.pour.restore(j.left.HashOffset, j.left.HashState)
+	}
 	if j.blob.Size < resumeFrom {
 		j.drop(ctx)
 	}
@@ -87,6 +90,9 @@ func (j *upload) note() {
 		e.Location, e.Offset = j.session.location.String(), j.acked
 		if j.hasher != nil {
 			e.HashState, e.HashOffset = j.hasher.newest()
+		}
+		if j.pour != nil {
+			e.HashOffset, e.HashState = j.pour.noted()
 		}
 	})
 }

@@ -147,16 +147,25 @@ func (u *Uploader) Ingest(ctx context.Context, b ingest.Blob) (ocispec.Descripto
 
 // put sends b, whose descriptor is known, unless the repository holds it or can
 // mount it from another repository of the registry, such as from.
-func (u *Uploader) put(ctx context.Context, b ingest.Blob, desc ocispec.Descriptor, from string) (Outcome, error) {
+func (u *Uploader) put(ctx context.Context, b ingest.Blob, desc ocispec.Descriptor, from ...string) (Outcome, error) {
 	j := u.newUpload(b)
 	j.desc, j.from = desc, from
+	return u.move(ctx, j)
+}
+
+// prove is put for bytes that nobody has compared with the digest yet: they are
+// hashed while they are sent, and the upload is closed only when they are the blob.
+// Otherwise it fails with a *integrity.Error.
+func (u *Uploader) prove(ctx context.Context, b ingest.Blob, desc ocispec.Descriptor, from ...string) (Outcome, error) {
+	j := u.newUpload(b)
+	j.desc, j.from, j.unproven = desc, from, true
 	return u.move(ctx, j)
 }
 
 // locate looks whether the repository holds desc or can mount it from another
 // repository of the registry, such as from; it sends nothing. An empty outcome
 // means neither.
-func (u *Uploader) locate(ctx context.Context, name string, desc ocispec.Descriptor, from string) (Outcome, error) {
+func (u *Uploader) locate(ctx context.Context, name string, desc ocispec.Descriptor, from ...string) (Outcome, error) {
 	exists, err := u.repo.Exists(ctx, desc)
 	if err != nil {
 		return "", err

@@ -186,13 +186,9 @@ func TestCancelledUpload(t *testing.T) {
 				<-reached
 				cancel(errInterrupted)
 			}()
-			start := time.Now()
 			_, err := transfer.NewUploader(repo, transfer.UploadOptions{}).Ingest(ctx, (&counter{}).blob(randomBytes(8<<20)))
 			if !errors.Is(err, errInterrupted) || !errors.Is(err, context.Canceled) {
 				t.Errorf("err = %v", err)
-			}
-			if took := time.Since(start); took > 2*time.Second {
-				t.Errorf("returned after %v", took)
 			}
 		})
 	}
