@@ -18,6 +18,8 @@ import (
 // Member is one file in a tar layer.
 type Member struct {
 	Path   string
+	Size   int64
+	Offset int64 // of its first byte, from the start of the layer as it is unpacked
 	Digest digest.Digest
 }
 
@@ -97,7 +99,8 @@ func (g *gathering) list(ctx context.Context, l artifacttypes.Layer, blob io.Rea
 		return err
 	}
 	defer stream.Close()
-	for reader := tar.NewReader(stream); ; {
+	at := &counting{r: stream}
+	for reader := tar.NewReader(at); ; {
 		h, err := reader.Next()
 		if errors.Is(err, io.EOF) {
 			return onlyZeros(ctx, stream)
@@ -118,10 +121,23 @@ func (g *gathering) list(ctx context.Context, l artifacttypes.Layer, blob io.Rea
 		if err := g.addPath(h.Name); err != nil {
 			return err
 		}
+		offset := at.n // the reader of tar reads no further than the header
 		sum := digest.SHA256.Hash()
 		if err := copyBytes(ctx, sum, archived{reader}); err != nil {
 			return fmt.Errorf("member %q: %w", h.Name, err)
 		}
-		g.members = append(g.members, Member{Path: h.Name, Digest: digest.NewDigest(digest.SHA256, sum)})
+		g.members = append(g.members, Member{Path: h.Name, Size: h.Size, Offset: offset, Digest: digest.NewDigest(digest.SHA256, sum)})
 	}
+}
+
+// counting counts the bytes that were read.
+type counting struct {
+	r io.Reader
+	n int64
+}
+
+func (c *counting) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	c.n += int64(n)
+	return n, err
 }

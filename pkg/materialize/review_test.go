@@ -159,8 +159,8 @@ func TestMembers(t *testing.T) {
 	m := newModel(t, tarLayer(member{name: "a.json", content: "1"}), raw("model.bin", "weights"),
 		gzipLayer(tarBytes(member{name: "d/", header: typed(tar.TypeDir, "")}, member{name: "d/b.json", content: "2"})))
 	got, err := m.members(t)
-	if err != nil || len(got) != 2 || got[0] != (materialize.Member{Path: "a.json", Digest: digest.FromString("1")}) ||
-		got[1] != (materialize.Member{Path: "d/b.json", Digest: digest.FromString("2")}) {
+	if err != nil || len(got) != 2 || got[0] != (materialize.Member{Path: "a.json", Size: 1, Offset: 512, Digest: digest.FromString("1")}) ||
+		got[1] != (materialize.Member{Path: "d/b.json", Size: 1, Offset: 1024, Digest: digest.FromString("2")}) {
 		t.Errorf("%v, %v", got, err)
 	}
 	if n := m.source.count(); n != 2 {

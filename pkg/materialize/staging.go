@@ -8,7 +8,6 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"regexp"
 	"runtime"
 	"slices"
 	"strconv"
@@ -21,6 +20,7 @@ import (
 
 	"github.com/modseal/modseal/pkg/fileid"
 	"github.com/modseal/modseal/pkg/internal/integrity"
+	"github.com/modseal/modseal/pkg/internal/lazyregexp"
 	"github.com/modseal/modseal/pkg/partial"
 )
 
@@ -37,7 +37,7 @@ const (
 // keptLayer is the name of a layer that is complete and was compared with its
 // digest, which it is again before it is used by another call; or with a suffix,
 // of one that is not complete, and of its journal.
-var keptLayer = regexp.MustCompile(`^(sha256|sha512)-([0-9a-f]{64}|[0-9a-f]{128})(\.part|\.part\.journal|)$`)
+var keptLayer = lazyregexp.New(`^(sha256|sha512)-([0-9a-f]{64}|[0-9a-f]{128})(\.part|\.part\.journal|)$`)
 
 func stagedName(d digest.Digest) string { return d.Algorithm().String() + "-" + d.Encoded() }
 

@@ -33,6 +33,8 @@ type Overrides struct {
 	Annotations map[string]string // of the manifest; an empty value removes one
 	Roles       []source.RoleRule
 	Exclude     []string // doublestar patterns
+	// AllowGlobals are Python globals that may stand in the pickles of the model.
+	AllowGlobals []string
 }
 
 // Merge returns o with more laid over it: what more says wins.
@@ -42,6 +44,8 @@ func (o Overrides) Merge(more Overrides) Overrides {
 		Annotations: overlay(o.Annotations, more.Annotations),
 		Roles:       slices.Concat(more.Roles, o.Roles),
 		Exclude:     slices.Concat(o.Exclude, more.Exclude),
+
+		AllowGlobals: slices.Concat(o.AllowGlobals, more.AllowGlobals),
 	}
 }
 
@@ -70,12 +74,15 @@ func ParseOverrides(text []byte) (Overrides, error) {
 			Path string `yaml:"path"`
 			Role string `yaml:"role"`
 		} `yaml:"roles"`
+		Scan struct {
+			AllowGlobals []string `yaml:"allowGlobals"`
+		} `yaml:"scan"`
 	}
 	err := yaml.NewDecoder(bytes.NewReader(text), yaml.Strict()).Decode(&doc)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return Overrides{}, fmt.Errorf("%w: %s", ErrOverrides, yaml.FormatError(err, false, false))
 	}
-	o := Overrides{Set: map[string]string{}, Annotations: doc.Annotations, Exclude: doc.Exclude}
+	o := Overrides{Set: map[string]string{}, Annotations: doc.Annotations, Exclude: doc.Exclude, AllowGlobals: doc.Scan.AllowGlobals}
 	for k, v := range doc.Model {
 		text, err := scalarText(v)
 		if err != nil {

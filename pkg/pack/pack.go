@@ -18,6 +18,7 @@ import (
 	"github.com/modseal/modseal/artifacttypes"
 	"github.com/modseal/modseal/pkg/digestcache"
 	"github.com/modseal/modseal/pkg/ingest"
+	"github.com/modseal/modseal/pkg/modelfile"
 	"github.com/modseal/modseal/pkg/source"
 )
 
@@ -70,6 +71,8 @@ type Artifact struct {
 	Config     []byte
 	ConfigDesc ocispec.Descriptor
 	Files      []File // every file, ascending by path
+	// Facts is what the files say of the model, below what the user says.
+	Facts *modelfile.Facts
 	// Unread is how many bytes of layers were not read, since their digests were
 	// remembered and they were where they go.
 	Unread   int64
@@ -106,7 +109,7 @@ func Pack(ctx context.Context, tree *source.Tree, into ingest.Ingester, o Option
 	if err != nil {
 		return nil, err
 	}
-	a := &Artifact{Config: config, Files: plan.files(), Unread: plan.unread(), Warnings: facts.Warnings}
+	a := &Artifact{Config: config, Files: plan.files(), Facts: facts, Unread: plan.unread(), Warnings: facts.Notes()}
 	if model.Config.Format == "" {
 		a.Warnings = append(a.Warnings, "no weight file of a known format was found")
 	}

@@ -86,6 +86,29 @@ func (f *File) Unchanged() error {
 // else. trusted says whether any change of it shows, see [fileid.Of].
 func (f *File) Identity() (id fileid.ID, trusted bool) { return fileid.Of(f.info) }
 
+// Untouched reports whether nothing was done to the file since it was listed. It is
+// stricter than [File.Unchanged]: a time of modification can be set back, that of
+// the last change of any kind cannot. Where no such time is kept, it is the same.
+func (f *File) Untouched() error {
+	root, err := os.OpenRoot(f.from.dir)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	now, err := root.Stat(f.from.name)
+	if err != nil {
+		return fmt.Errorf("%q: %w: %w", f.Path, ErrChanged, err)
+	}
+	if err := f.same(now); err != nil {
+		return err
+	}
+	then, trusted := fileid.Of(f.info)
+	if id, _ := fileid.Of(now); trusted && id != then {
+		return fmt.Errorf("%q: %w: something was done to it, and its time of modification set back", f.Path, ErrChanged)
+	}
+	return nil
+}
+
 func (f *File) same(now fs.FileInfo) error {
 	if !os.SameFile(f.info, now) || f.info.Size() != now.Size() || !f.info.ModTime().Equal(now.ModTime()) {
 		return fmt.Errorf("%q: %w: listed with %d bytes of %s, now %d bytes of %s", f.Path, ErrChanged,

@@ -109,6 +109,10 @@ var extensions = func() map[string]artifacttypes.Role {
 	return m
 }()
 
+// RoleByName returns the role that the name of a file suggests, and an empty one
+// when it suggests none.
+func RoleByName(p string) artifacttypes.Role { return roleByName(p) }
+
 // roleByName returns the role that the name alone suggests, or "".
 func roleByName(p string) artifacttypes.Role {
 	base := strings.ToLower(path.Base(p))
@@ -121,5 +125,5 @@ func roleByName(p string) artifacttypes.Role {
 			return artifacttypes.RoleDoc
 		}
 	}
-	return extensions[path.Ext(base)]
+	return extensions[modelfile.Extension(base)]
 }

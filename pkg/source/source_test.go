@@ -84,6 +84,8 @@ func TestRoles(t *testing.T) {
 		"model.safetensors":       {safetensors, artifacttypes.RoleWeight, true},
 		"weights.txt":             {safetensors, artifacttypes.RoleWeight, true}, // the content wins over the name
 		"model.gguf":              {"GGUF\x03\x00\x00\x00" + strings.Repeat("\x00", 16), artifacttypes.RoleWeight, true},
+		"clf.joblib.gz":           {"\x1f\x8b\x08", artifacttypes.RoleWeight, false},
+		"clf.pkl.xz":              {"\xfd7zXZ\x00", artifacttypes.RoleWeight, false},
 		"config.json":             {"{}", artifacttypes.RoleWeightConfig, false},
 		"merges.txt":              {"a b", artifacttypes.RoleWeightConfig, false},
 		"tokenizer.model":         {"\x0a\x0b", artifacttypes.RoleWeightConfig, false},

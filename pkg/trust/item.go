@@ -5,12 +5,12 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"regexp"
 	"slices"
 	"time"
 
 	"github.com/opencontainers/go-digest"
 
+	"github.com/modseal/modseal/pkg/internal/lazyregexp"
 	"github.com/modseal/modseal/pkg/internal/limits"
 )
 
@@ -57,7 +57,7 @@ func (it Item) Age(now time.Time) (time.Duration, bool) { return age(it.Fetched,
 // label names the item in messages.
 func (it Item) label() string { return string(it.Kind) + " " + it.Name }
 
-var safeName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
+var safeName = lazyregexp.New(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
 
 // ValidName reports whether something can be kept under a name.
 func ValidName(name string) bool { return safeName.MatchString(name) }

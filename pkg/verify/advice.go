@@ -132,8 +132,14 @@ func otherRoot(_ *decision, say words) string {
 
 // ask says whom to ask for what is missing.
 func (d *decision) ask(kind string, signers []policy.Signer) string {
-	what := map[string]string{KindSignature: "a signature", KindOMS: "an OMS statement", KindAttestation: "an attestation"}[kind]
-	if kind == KindAttestation {
+	what := map[string]string{KindSignature: "a signature", KindOMS: "an OMS statement", KindAttestation: "an attestation", KindVSA: "a verification summary"}[kind]
+	if d.subject.carried() {
+		return fmt.Sprintf("ask for %s by %s where the archive comes from, and have it saved again", what, d.names(signers))
+	}
+	switch kind {
+	case KindVSA:
+		return fmt.Sprintf("ask %s to accept it for this place, as modseal promote does, or attach the verification summary: modseal attest %s --type vsa --predicate FILE%s", d.names(signers), d.subject.reference(), signingFlags(signers))
+	case KindAttestation:
 		return fmt.Sprintf("ask for %s by %s, or attest it yourself: modseal attest %s --type TYPE --predicate FILE%s", what, d.names(signers), d.subject.reference(), signingFlags(signers))
 	}
 	return fmt.Sprintf("ask for %s by %s, or sign it yourself: %s", what, d.names(signers), d.sign(signers))
@@ -141,6 +147,9 @@ func (d *decision) ask(kind string, signers []policy.Signer) string {
 
 // sign is the command with which one of the signers signs the subject.
 func (d *decision) sign(signers []policy.Signer) string {
+	if d.subject.carried() {
+		return "modseal sign, where the archive comes from"
+	}
 	return "modseal sign " + d.subject.reference() + signingFlags(signers)
 }
 

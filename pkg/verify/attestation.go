@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/modseal/modseal/artifacttypes"
 	"github.com/modseal/modseal/pkg/policy"
 	"github.com/modseal/modseal/pkg/statement"
 )
@@ -52,14 +53,37 @@ func (d *decision) judgeAttestation(ctx context.Context, p *piece, req policy.At
 		return p.judge(causeAttestation, "is %s, which is another type", attestation(t)), nil
 	}
 	j, err := d.judgeSigned(ctx, p, g, req.LegacyTags, attestation(t))
-	if err != nil || j.match == nil || len(req.Conditions) == 0 {
+	if err != nil || j.match == nil {
 		return j, err
+	}
+	if wrong := contradiction(j); wrong != "" {
+		j.cause, j.phrase = causeContradiction, j.phrase+", and contradicts itself: "+wrong
+		return j, nil
+	}
+	if len(req.Conditions) == 0 {
+		return j, nil
 	}
 	unmet, err := d.unmetBy(ctx, j, req.Conditions)
 	if err == nil && unmet != "" {
 		j.cause, j.phrase = causeCondition, j.phrase+", of which "+unmet
 	}
 	return j, err
+}
+
+// contradiction is in what a statement contradicts itself: whichever half of it a
+// condition looks at, the other says otherwise. Empty when it does not.
+func contradiction(j judged) string {
+	if j.s.header.PredicateType != artifacttypes.PredicateScan {
+		return "" // of no other type it is known
+	}
+	parsed, err := statement.Parse(j.s.payload)
+	if err != nil {
+		return "" // conditions say so; without any, what it says is not asked
+	}
+	if err := statement.Contradiction(parsed.PredicateType, parsed.Predicate); err != nil {
+		return errorText(err)
+	}
+	return ""
 }
 
 // unmetBy returns the conditions that the attestation does not meet, as a

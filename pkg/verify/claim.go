@@ -14,6 +14,9 @@ type Claim struct {
 	// Fingerprint of the key, for the method key, when the bundle has a hint
 	// that gives it.
 	Fingerprint digest.Digest
+	// Hint is that hint as it stands, whatever it is: it tells claims apart of keys
+	// that nobody knows.
+	Hint string
 	// Identity and Issuer of the certificate; Issuer is empty for a certificate
 	// that no Fulcio issued.
 	Identity, Issuer string
@@ -39,6 +42,7 @@ func ReadClaim(bundle []byte) (Claim, error) {
 		c.Timestamped = len(stamps) > 0
 	}
 	if s.leaf == nil {
+		c.Hint = s.hint
 		c.Fingerprint, _ = trust.FingerprintOfHint(s.hint)
 		return c, nil
 	}

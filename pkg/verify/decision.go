@@ -90,6 +90,8 @@ func (d *decision) decide(ctx context.Context) error {
 		switch {
 		case req.Attestation != nil:
 			r, err = d.attestation(ctx, *req.Attestation)
+		case req.VSA != nil:
+			r, err = d.vsa(ctx, *req.VSA)
 		case req.Conditions != nil:
 			r, err = d.conditions(ctx, *req.Conditions)
 		case req.Freshness != nil:
@@ -166,13 +168,15 @@ func (d *decision) empty(req policy.Requirement) string {
 		return "a signature requirement names no signers or no threshold"
 	case req.Attestation != nil && (req.Attestation.Threshold < 1 || len(req.Attestation.Signers) == 0 || len(req.Attestation.PredicateTypes) == 0):
 		return "an attestation requirement names no signers, no threshold or no type"
+	case req.VSA != nil:
+		return emptyVSA(*req.VSA)
 	case req.OMS != nil && len(d.rules.OMS().Signers) == 0:
 		return "the rules name no signers"
 	case req.Conditions != nil && len(req.Conditions.Conditions) == 0:
 		return "a conditions requirement has no conditions"
 	case req.Freshness != nil && *req.Freshness == policy.FreshnessRequirement{}:
 		return "a freshness requirement asks for nothing"
-	case req.Signature == nil && req.OMS == nil && req.Attestation == nil && req.Conditions == nil && req.Freshness == nil:
+	case req.Signature == nil && req.OMS == nil && req.Attestation == nil && req.VSA == nil && req.Conditions == nil && req.Freshness == nil:
 		return "a requirement is empty"
 	}
 	return ""

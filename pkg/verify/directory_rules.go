@@ -167,6 +167,8 @@ func (d *directoryRuling) notOfDirectories(req policy.Requirement) (RequirementR
 	switch {
 	case req.Attestation != nil:
 		return fail(KindAttestation, "attestations", "to which none can be attached")
+	case req.VSA != nil:
+		return fail(KindVSA, "verification summaries", "to which none can be attached")
 	case req.Conditions != nil:
 		return fail(KindConditions, "conditions about the artifact", "which is none and has no config")
 	case req.Freshness != nil:

@@ -52,6 +52,9 @@ func TestDirectoryRules(t *testing.T) {
 	usual := signedBy(t, m, "release", ignore, `"ignore_paths":[".git/x",".gitignore","inside/release.sig","model.sig"]`)
 	other := signedBy(t, more, "release")
 	attestation := policy.Requirement{Attestation: &policy.AttestationRequirement{PredicateTypes: []string{"x"}, Signers: signers("release"), Threshold: 1}}
+	summary := policy.Requirement{VSA: &policy.VSARequirement{
+		Verifiers: []policy.Verifier{{ID: promoter, Signers: signers("release")}}, Threshold: 1, Resource: policy.Resources{Any: true},
+	}}
 	conditions := policy.Requirement{Conditions: &policy.ConditionsRequirement{}}
 	fresh := policy.Requirement{Freshness: &policy.FreshnessRequirement{MinimumVersion: "1.0.0"}}
 	strict := func(o policy.OMSRequirement) policy.Rules { return scoped(anyOf("release"), oms(o)) }
@@ -107,6 +110,7 @@ func TestDirectoryRules(t *testing.T) {
 		"strict":                      {sigs{release}, m, verify.DirectoryOptions{Strict: true}, []policy.Rules{anyOf("release")}, ""},
 		"strict, of v1.1":             {sigs{signedBy(t, m, "release", "signature/v1.0", "signature/v1.1")}, m, verify.DirectoryOptions{Strict: true}, []policy.Rules{anyOf("release")}, "later minor version"},
 		"attestations":                {sigs{release}, m, verify.DirectoryOptions{}, []policy.Rules{scoped(anyOf("release"), attestation)}, "a directory, to which none can be attached"},
+		"verification summaries":      {sigs{release}, m, verify.DirectoryOptions{}, []policy.Rules{scoped(anyOf("release"), summary)}, "a directory, to which none can be attached"},
 		"conditions":                  {sigs{release}, m, verify.DirectoryOptions{}, []policy.Rules{scoped(anyOf("release"), conditions)}, "a directory, which is none"},
 		"freshness":                   {sigs{release}, m, verify.DirectoryOptions{}, []policy.Rules{scoped(anyOf("release"), fresh)}, "a directory, which has no version"},
 	} {

@@ -54,6 +54,12 @@ const (
 	causeAge                         // it is too old
 	causeClock                       // it was signed in the future
 	causeCondition                   // a condition about it does not hold
+	causeVerifier                    // its signer may not speak as the verifier that it names
+	causeResource                    // it is about the artifact in another place
+	causePolicy                      // another policy was asked
+	causeFailed                      // it says that verification failed, or another one says so later
+	causeLevel                       // a level was not reached
+	causeContradiction               // it says what cannot be
 )
 
 // piece is one piece of evidence, read and not yet believed.
@@ -107,6 +113,8 @@ type judged struct {
 	match  *signerMatch // who signed it, when it counts or would
 	cause  cause
 	phrase string // what it is, continuing "a bundle …"
+	// summary is what a verification summary says whose signature counts.
+	summary *Summary
 }
 
 func (p *piece) judge(c cause, format string, args ...any) judged {

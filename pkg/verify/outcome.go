@@ -195,5 +195,8 @@ func (e EvidenceResult) check(requirement string) Check {
 			c.Detail += ", for " + quoted(e.Reference)
 		}
 	}
+	if e.Summary != nil {
+		c.Detail = e.Summary.String()
+	}
 	return c
 }

@@ -26,6 +26,12 @@ func (w *world) attestationRows() []decisionRow {
 	when := func(conditions string) string {
 		return `- attestation: {name: build, predicateType: $slsa, signers: [$release, $backup], conditions: [` + conditions + `]}`
 	}
+	scan := func(result string) []byte {
+		return attested("release", "https://modseal.dev/scan/v1", `{"result":`+result+`}`)
+	}
+	scanned := func(more string) string {
+		return `- attestation: {predicateType: 'https://modseal.dev/scan/v1', signers: [$release]` + more + `}`
+	}
 	heavy := strings.Repeat("files.all(a, ", 8) + "true" + strings.Repeat(")", 8)
 	return []decisionRow{
 		{name: "provenance", policy: plain, evidence: [][]byte{good}, want: accepted, says: []string{`"kind":"attestation"`, `"predicateType":"` + slsa}},
@@ -45,6 +51,10 @@ func (w *world) attestationRows() []decisionRow {
 		{name: "a condition that takes too long", policy: when(`"` + heavy + `"`), evidence: [][]byte{attested("release", slsa, builder)}, model: manyFiles(200), want: refused},
 		{name: "one of two meets the condition", policy: when(`"predicate.ok == true"`), evidence: [][]byte{attested("release", slsa, `{"ok":false}`), attested("backup", slsa, `{"ok":true}`)}, want: accepted, says: []string{`"signer":"backup"`}},
 		{name: "a condition on the signer", policy: when(`"signer.name == 'release'"`), evidence: [][]byte{good}, want: accepted},
+		{name: "a scan", policy: scanned(""), evidence: [][]byte{scan(`{"verdict":"clean","high":0}`)}, want: accepted},
+		{name: "a scan whose verdict is better than its counts", policy: scanned(""), evidence: [][]byte{scan(`{"verdict":"clean","high":1}`)}, want: refused, says: []string{"contradicts itself", "result.high is 1"}},
+		{name: "whatever condition looks at it", policy: scanned(`, conditions: ["predicate.result.verdict == 'clean'"]`), evidence: [][]byte{scan(`{"verdict":"clean","high":1}`)}, want: refused, says: []string{"contradicts itself"}},
+		{name: "a scan that says more beside one that does not", policy: scanned(""), evidence: [][]byte{scan(`{"verdict":"clean","high":1}`), scan(`{"verdict":"clean","high":0}`)}, want: accepted},
 		{name: "a condition on the config", policy: when(`"config.descriptor.version == '1.0'"`), evidence: [][]byte{good}, want: undecided, says: []string{"config of the model, which was not read"}},
 	}
 }

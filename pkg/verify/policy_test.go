@@ -254,7 +254,7 @@ func TestPolicyTable(t *testing.T) {
 	for _, rows := range [][]decisionRow{
 		w.signatureRows(), w.windowRows(), w.witnessRows(), w.rootRows(),
 		w.keylessRows(), w.keylessMatchRows(), w.certificateRows(), w.certificateChainRows(),
-		w.attestationRows(), w.conditionRows(), w.freshnessRows(), w.memoryRows(),
+		w.attestationRows(), w.vsaRows(), w.conditionRows(), w.freshnessRows(), w.memoryRows(),
 		w.omsRows(), w.scopeRows(), w.rulingRows(),
 	} {
 		all = append(all, rows...)

@@ -57,6 +57,9 @@ func (r Report) clone() Report {
 	for i := range r.Requirements {
 		r.Requirements[i].Details = slices.Clone(r.Requirements[i].Details)
 		r.Requirements[i].Evidence = slices.Clone(r.Requirements[i].Evidence)
+		for j, e := range r.Requirements[i].Evidence {
+			r.Requirements[i].Evidence[j].Summary = e.Summary.clone()
+		}
 	}
 	if r.Memory != nil {
 		m := *r.Memory

@@ -13,6 +13,7 @@ const (
 	KindSignature   = "signature"
 	KindOMS         = "oms"
 	KindAttestation = "attestation"
+	KindVSA         = "vsa"
 	KindConditions  = "conditions"
 	KindFreshness   = "freshness"
 )
@@ -53,10 +54,12 @@ type EvidenceResult struct {
 	// Legacy: it comes from a tag of cosign's of before bundles. Reference is what
 	// its signer called the subject, of a signature that is one of those; nobody
 	// compares it.
-	Legacy    bool    `json:"legacy,omitempty"`
-	Reference string  `json:"reference,omitempty"`
-	Outcome   Outcome `json:"outcome"`       // Counted or Ignored
-	Why       string  `json:"why,omitempty"` // it was ignored
+	Legacy    bool   `json:"legacy,omitempty"`
+	Reference string `json:"reference,omitempty"`
+	// Summary is what a verification summary says, where one was asked for.
+	Summary *Summary `json:"summary,omitempty"`
+	Outcome Outcome  `json:"outcome"`       // Counted or Ignored
+	Why     string   `json:"why,omitempty"` // it was ignored
 }
 
 // reason is what a refusal says of a requirement that failed.
@@ -83,6 +86,7 @@ func (j judged) result(counted bool) EvidenceResult {
 	if counted {
 		e.Outcome, e.Why = Counted, ""
 	}
+	e.Summary = j.summary
 	if m := j.match; m != nil {
 		e.Signer, e.Identity, e.Issuer, e.Fingerprint = m.signer.Name, m.identity, m.issuer, m.fingerprint
 		if m.when.source != sourceClock {

@@ -16,7 +16,10 @@ import (
 // Subject is the model that is decided on. Its manifest was fetched by digest;
 // the tag that led there plays no part.
 type Subject struct {
-	Name       string // what policy scopes match: host/repository, oci:PATH, archive:FILE
+	Name string // what policy scopes match: host/repository, oci:PATH, archive:FILE
+	// At is where people find it, with its digest, while that is not under its
+	// name; it may be empty.
+	At         string
 	Descriptor ocispec.Descriptor
 	Manifest   []byte
 	// Config is the blob of the model's config; nil when it was not read. Rules
@@ -25,13 +28,22 @@ type Subject struct {
 }
 
 // reference names the subject in commands that the user is told to run.
-func (s Subject) reference() string { return s.Name + "@" + s.Descriptor.Digest.String() }
+func (s Subject) reference() string {
+	if s.At != "" {
+		return s.At
+	}
+	return s.Name + "@" + s.Descriptor.Digest.String()
+}
 
 // local reports whether the subject is on disk, so that no registry has to do
 // with it.
 func (s Subject) local() bool {
-	return strings.HasPrefix(s.Name, "oci:") || strings.HasPrefix(s.Name, "archive:")
+	return strings.HasPrefix(s.reference(), "oci:") || s.carried()
 }
+
+// carried reports whether the subject lies in an archive, to which nobody can add
+// a signature.
+func (s Subject) carried() bool { return strings.HasPrefix(s.reference(), "archive:") }
 
 // Verified is a model that may be used. Only [Verify] and [SkipUnsafe] make one;
 // the zero value is not [Verified.Valid] and holds nothing.

@@ -1,6 +1,6 @@
 // Package keyref knows the keys that no file holds: in the environment, in a
 // secret of Kubernetes, in a KMS, on a PKCS #11 token. It is the one place that
-// links the clients of all of these, some 800 packages: who needs none of them
+// links the clients of all of these, some 400 packages: who needs none of them
 // leaves it out.
 //
 // A reference says where a key is, and who follows one talks to that place with
