@@ -52,7 +52,7 @@ func (c *Client) Attest(ctx context.Context, target string, o AttestOptions) (*A
 	if err != nil {
 		return nil, fmt.Errorf("predicate: %w", err)
 	}
-	l, err := c.openAs(t, false, true)
+	l, err := c.openAs(ctx, t, false, true)
 	if err != nil {
 		return nil, err
 	}

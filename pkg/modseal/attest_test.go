@@ -100,7 +100,7 @@ func TestAClaimThatDoesNotVerifyIsMadeAgain(t *testing.T) {
 	if _, err := c.Attest(t.Context(), target, attestWith(private, evaluation, `{"a":1}`)); err != nil {
 		t.Fatal(err)
 	}
-	l, err := c.openTarget(target)
+	l, err := c.openTarget(t.Context(), target)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -117,7 +117,7 @@ func TestAClaimThatDoesNotVerifyIsMadeAgain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	to, err := c.openTarget(layout + ":v1")
+	to, err := c.openTarget(t.Context(), layout+":v1")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -199,7 +199,7 @@ func TestTreeSaysWhoClaims(t *testing.T) {
 	other, otherPublic := plainKey(t)
 	for _, o := range []AttestOptions{
 		attestWith(private, evaluation, `{"a":1}`),
-		attestWith(other, "cyclonedx", `{"bomFormat":"CycloneDX"}`),
+		attestWith(other, "cyclonedx", `{"bomFormat":"CycloneDX","specVersion":"1.6"}`),
 	} {
 		if _, err := c.Attest(t.Context(), target, o); err != nil {
 			t.Fatal(err)
@@ -287,6 +287,8 @@ func TestClaimName(t *testing.T) {
 		artifacttypes.PredicateCosignSign:       "signature",
 		artifacttypes.PredicateOMS:              "OMS signature of the files",
 		artifacttypes.PredicateSLSAProvenanceV1: "SLSA provenance",
+		artifacttypes.PredicateSPDX:             "SPDX SBOM",
+		artifacttypes.PredicateSPDX3:            "SPDX 3 SBOM",
 		evaluation:                              "attestation",
 	} {
 		if got := ClaimName(predicateType); got != want {

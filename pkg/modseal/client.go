@@ -39,12 +39,16 @@ type Client struct {
 	registry *remote.Client
 	profiles *transfer.Profiles
 	digests  *digestcache.Cache // nil without a StateDir
+	placed   *digestcache.Cache // digests, or what is known for as long as the client lives
 	services services
 }
 
 // New returns a Client. It fails when the options name files (certificates)
 // that cannot be used.
 func New(o Options) (*Client, error) {
+	if o.Registry.LockDir == "" {
+		o.Registry.LockDir = o.state("locks")
+	}
 	registry, err := remote.NewClient(o.Registry)
 	if err != nil {
 		return nil, err
@@ -52,6 +56,9 @@ func New(o Options) (*Client, error) {
 	c := &Client{o: o, registry: registry, profiles: transfer.NewProfiles(o.state("registries.json"))}
 	if o.StateDir != "" {
 		c.digests = digestcache.Open(o.state("digests"))
+	}
+	if c.placed = c.digests; c.placed == nil {
+		c.placed = digestcache.Open("")
 	}
 	return c, nil
 }

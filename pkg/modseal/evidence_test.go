@@ -107,7 +107,7 @@ func startFlood(t *testing.T) (*flood, *artifact) {
 	if _, err := c.Push(t.Context(), makeModel(t), target, PackOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	l, err := c.openTarget(target)
+	l, err := c.openTarget(t.Context(), target)
 	if err != nil {
 		t.Fatal(err)
 	}

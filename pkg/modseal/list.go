@@ -4,14 +4,20 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"oras.land/oras-go/v2/errdef"
+
+	"github.com/modseal/modseal/pkg/archive"
 )
 
 // ListEntry is one tag and the digest that it names now.
 type ListEntry struct {
+	// Tag is empty for what an archive holds without a name.
 	Tag    string `json:"tag"`
 	Digest string `json:"digest,omitempty"` // empty when the tag vanished meanwhile
+	// Names are the full names that an archive gives it, which nobody vouches for.
+	Names []string `json:"names,omitempty"`
 }
 
 // ListResult is what [Client.List] found.
@@ -20,17 +26,21 @@ type ListResult struct {
 	Tags       []ListEntry `json:"tags"`
 }
 
-// List lists the tags of the repository or layout that target names. Tags that
-// hold referrers for registries without the referrers API are left out.
+// List lists the tags of the repository or layout that target names, or the
+// artifacts of an archive. Tags that hold referrers for registries without the
+// referrers API are left out.
 func (c *Client) List(ctx context.Context, target string) (*ListResult, error) {
 	t, err := ParseTarget(target)
 	if err != nil {
 		return nil, err
 	}
 	t.Reference = ""
-	l, err := c.open(t, false)
+	l, err := c.open(ctx, t, false)
 	if err != nil {
 		return nil, err
+	}
+	if l.archive != nil {
+		return listArchive(ctx, t, l.archive)
 	}
 	res := &ListResult{Repository: t.String()}
 	err = l.Tags(ctx, "", func(tags []string) error {
@@ -53,6 +63,24 @@ func (c *Client) List(ctx context.Context, target string) (*ListResult, error) {
 			return nil, fmt.Errorf("%s:%s: %w", t, res.Tags[i].Tag, err)
 		}
 		res.Tags[i].Digest = desc.Digest.String()
+	}
+	return res, nil
+}
+
+// listArchive lists what an archive was made to carry, by the names that can be
+// given behind its path.
+func listArchive(ctx context.Context, t Target, a *archive.Archive) (*ListResult, error) {
+	artifacts, err := a.Artifacts(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", t, err)
+	}
+	res := &ListResult{Repository: t.String()}
+	for _, artifact := range slices.DeleteFunc(artifacts, isCompanion) {
+		entry := ListEntry{Digest: artifact.Descriptor.Digest.String(), Names: artifact.Names}
+		if len(artifact.Labels) > 0 {
+			entry.Tag = artifact.Labels[0]
+		}
+		res.Tags = append(res.Tags, entry)
 	}
 	return res, nil
 }

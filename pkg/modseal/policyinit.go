@@ -50,7 +50,7 @@ func (c *Client) DraftPolicy(ctx context.Context, p PolicyInit) (*PolicyDraft, e
 	if p.Target == "" {
 		return c.draftFromSigners(ctx, p)
 	}
-	l, err := c.openTarget(p.Target)
+	l, err := c.openTarget(ctx, p.Target)
 	if err != nil {
 		return nil, err
 	}

@@ -35,6 +35,10 @@ type PackOptions struct {
 	NoCache bool
 	// Signer, when not nil, signs the artifact before its tag is set.
 	Signer *SignOptions
+	// Profile is whose annotations are written, such as profile.Name; empty for none.
+	Profile string
+	// Say is what is said about the model beside its signature, in this order.
+	Say []Saying
 
 	walk source.Options // of tests: how files are opened
 }
@@ -49,6 +53,8 @@ type PushResult struct {
 	Layers     int         `json:"layers"`
 	Moved      Moved       `json:"moved"`
 	Signatures []Signature `json:"signatures,omitempty"`
+	Scan       *PushedScan `json:"scan,omitempty"`     // what is in the files that can harm
+	Attached   []Attached  `json:"attached,omitempty"` // as they are: nobody signed
 	Excluded   []string    `json:"excluded,omitempty"`
 	Warnings   []string    `json:"warnings,omitempty"`
 }
@@ -79,13 +85,22 @@ func (c *Client) Push(ctx context.Context, dir, target string, o PackOptions) (*
 	if err != nil {
 		return nil, err
 	}
+	overrides, unmet, err := o.profiled(tree, overrides)
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range o.Say {
+		if err := s.prepare(ctx, c, tree, o.Signer != nil); err != nil {
+			return nil, err
+		}
+	}
 	var with *signer
 	if o.Signer != nil {
 		if with, err = c.signer(ctx, o.Signer); err != nil {
 			return nil, err
 		}
 	}
-	l, err := c.open(t, true)
+	l, err := c.open(ctx, t, true)
 	if err != nil {
 		return nil, err
 	}
@@ -93,12 +108,20 @@ func (c *Client) Push(ctx context.Context, dir, target string, o PackOptions) (*
 	if err != nil {
 		return nil, err
 	}
+	said, err := (&PackedModel{tree: tree, packed: packed}).say(ctx, o.Say)
+	if err != nil {
+		return nil, err
+	}
 	if err := packed.Store(ctx, l); err != nil {
 		return nil, fmt.Errorf("%s: %w", t, err)
 	}
+	a, err := newArtifact(l, packed.Descriptor, packed.Manifest)
+	if err != nil {
+		return nil, err
+	}
 	res := &PushResult{
 		Reference: t.String(), Digest: packed.Descriptor.Digest.String(),
-		Size: tree.Size(), Files: len(tree.Files), Moved: moved, Excluded: tree.Excluded, Warnings: packed.Warnings,
+		Size: tree.Size(), Files: len(tree.Files), Moved: moved, Excluded: tree.Excluded, Warnings: append(packed.Warnings, unmet...),
 	}
 	for _, d := range tree.EmptyDirs {
 		res.Warnings = append(res.Warnings, fmt.Sprintf("empty directory %q is not stored", d))
@@ -108,15 +131,14 @@ func (c *Client) Push(ctx context.Context, dir, target string, o PackOptions) (*
 			return nil, err
 		}
 	}
+	if err := a.attachSaid(ctx, said, with, res); err != nil {
+		return nil, err
+	}
 	if res.Previous, err = l.previous(ctx, res.Digest); err != nil {
 		return nil, err
 	}
 	if err := l.Tag(ctx, packed.Descriptor, t.Reference); err != nil {
 		return nil, fmt.Errorf("%s: tag: %w", t, err)
-	}
-	a, err := newArtifact(l, packed.Descriptor, packed.Manifest)
-	if err != nil {
-		return nil, err
 	}
 	res.Layers = len(a.model.Layers)
 	return res, nil

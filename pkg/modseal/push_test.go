@@ -266,7 +266,7 @@ func TestSignAndVerifyReadNoLayer(t *testing.T) {
 	if _, err := c.Push(t.Context(), makeModel(t), ref, PackOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	inspected, err := c.Inspect(t.Context(), ref)
+	inspected, err := c.Inspect(t.Context(), ref, InspectOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

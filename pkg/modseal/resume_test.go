@@ -79,28 +79,54 @@ type rangesSeen struct {
 	mu   sync.Mutex
 	seen []string
 	lie  []byte // given in the place of the blob
+	most int    // bytes of it that an answer has before it stalls; 0 for all
 }
 
 func (s *rangesSeen) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodGet && strings.HasSuffix(r.URL.Path, s.blob) {
 		s.mu.Lock()
 		s.seen = append(s.seen, r.Header.Get("Range"))
-		lie := s.lie
+		lie, most := s.lie, s.most
 		s.mu.Unlock()
 		if lie != nil {
 			_, _ = w.Write(lie)
 			return
 		}
+		if most > 0 {
+			w = &stalling{ResponseWriter: w, left: most, gone: r.Context().Done()}
+		}
 	}
 	s.Handler.ServeHTTP(w, r)
 }
 
+// take returns the ranges that were asked for, and forgets them; nothing stalls from
+// then on.
 func (s *rangesSeen) take() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	seen := s.seen
-	s.seen = nil
+	s.seen, s.most = nil, 0
 	return seen
+}
+
+// stalling writes some bytes and no more until the client is gone: who is stopped on the
+// way could have all of them otherwise before it knows.
+type stalling struct {
+	http.ResponseWriter
+	left int
+	gone <-chan struct{}
+}
+
+func (s *stalling) Write(b []byte) (int, error) {
+	n, err := s.ResponseWriter.Write(b[:min(len(b), s.left)])
+	if s.left -= n; err != nil || n == len(b) {
+		return n, err
+	}
+	if f, ok := s.ResponseWriter.(http.Flusher); ok {
+		f.Flush()
+	}
+	<-s.gone
+	return n, errStopped
 }
 
 // interrupted is a model of one large file of which a pull into dir was stopped.
@@ -113,7 +139,7 @@ func interrupted(t *testing.T) (ref, dir string, weights []byte, registry *range
 		t.Fatal(err)
 	}
 	store := olareg.New(config.Config{Storage: config.ConfigStorage{StoreType: config.StoreMem}})
-	registry = &rangesSeen{Handler: store, blob: digest.FromBytes(weights).String()}
+	registry = &rangesSeen{Handler: store, blob: digest.FromBytes(weights).String(), most: 4 << 20}
 	server := httptest.NewServer(registry)
 	t.Cleanup(func() {
 		server.Close()
@@ -286,7 +312,7 @@ func TestPullGoesOnInATar(t *testing.T) {
 		t.Fatal(err)
 	}
 	mem := olareg.New(config.Config{Storage: config.ConfigStorage{StoreType: config.StoreMem}})
-	registry := &rangesSeen{Handler: mem, blob: digest.FromBytes(tarball).String()}
+	registry := &rangesSeen{Handler: mem, blob: digest.FromBytes(tarball).String(), most: 40 << 20}
 	server := httptest.NewServer(registry)
 	defer func() {
 		server.Close()

@@ -32,7 +32,16 @@ func Serve(ctx context.Context, dir string, listener net.Listener, o ServeOption
 		Storage: config.ConfigStorage{StoreType: config.StoreDir, RootDir: dir, ReadOnly: &o.ReadOnly},
 		API:     config.ConfigAPI{PushEnabled: &writable, DeleteEnabled: &writable, Referrer: config.ConfigAPIReferrer{Enabled: &yes}},
 	})
-	server := &http.Server{Handler: registry, ReadHeaderTimeout: 10 * time.Second, BaseContext: func(net.Listener) context.Context { return ctx }}
+	err := answer(ctx, registry, listener)
+	if closing := withoutMissing(registry.Close()); closing != nil {
+		err = errors.Join(err, fmt.Errorf("registry at %s: %w", dir, closing))
+	}
+	return err
+}
+
+// answer answers requests until ctx is done.
+func answer(ctx context.Context, handler http.Handler, listener net.Listener) error {
+	server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second, BaseContext: func(net.Listener) context.Context { return ctx }}
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(listener) }()
 	var err error
@@ -47,10 +56,7 @@ func Serve(ctx context.Context, dir string, listener net.Listener, o ServeOption
 		}
 	}
 	if errors.Is(err, http.ErrServerClosed) {
-		err = nil
-	}
-	if closing := withoutMissing(registry.Close()); closing != nil {
-		err = errors.Join(err, fmt.Errorf("registry at %s: %w", dir, closing))
+		return nil
 	}
 	return err
 }

@@ -45,7 +45,7 @@ func (c *Client) Sign(ctx context.Context, target string, o SignOptions) (*SignR
 		return nil, err
 	}
 	// What is signed is what the registry itself has under the name today.
-	l, err := c.openAs(t, false, true)
+	l, err := c.openAs(ctx, t, false, true)
 	if err != nil {
 		return nil, err
 	}
@@ -210,5 +210,5 @@ func (a *artifact) attach(ctx context.Context, c claim, s *signer) (Signature, e
 }
 
 func (a *artifact) subject() verify.Subject {
-	return verify.Subject{Name: a.Scope(), Descriptor: a.descriptor, Manifest: a.manifest}
+	return verify.Subject{Name: a.Scope(), At: a.lies, Descriptor: a.descriptor, Manifest: a.manifest}
 }

@@ -130,12 +130,34 @@ func (o *SignOptions) publicGood() bool {
 }
 
 // privateKey loads the key from its file or from where its reference leads.
+//
+// The password of a key is stretched in 64 MiB of memory (scrypt). What was done
+// before has left garbage, a scan most of all: that is given back first, and the
+// 64 MiB before the work begins that needs memory too, so that the peak is that of
+// one of the three and not their sum.
 func (c *Client) privateKey(ctx context.Context, o *SignOptions) (*sign.Signer, error) {
+	if o.Password == nil {
+		return c.loadKey(ctx, o, nil)
+	}
+	stretched := false
+	s, err := c.loadKey(ctx, o, func() ([]byte, error) {
+		stretched = true
+		password, err := o.Password()
+		debug.FreeOSMemory()
+		return password, err
+	})
+	if stretched {
+		debug.FreeOSMemory()
+	}
+	return s, err
+}
+
+func (c *Client) loadKey(ctx context.Context, o *SignOptions, password func() ([]byte, error)) (*sign.Signer, error) {
 	if sign.IsReference(o.Key) {
 		if c.o.Keys == nil {
 			return nil, fmt.Errorf("%s: %w", sign.Redact(o.Key), ErrNoKeyStore)
 		}
-		return c.o.Keys.Signer(ctx, o.Key, o.Password)
+		return c.o.Keys.Signer(ctx, o.Key, password)
 	}
 	if policy.Inline(o.Key) {
 		// As the name of a file it would be in the error, and so in a log.
@@ -145,11 +167,7 @@ func (c *Client) privateKey(ctx context.Context, o *SignOptions) (*sign.Signer, 
 	if err != nil {
 		return nil, fmt.Errorf("signing key: %w", err)
 	}
-	s, err := sign.Load(o.Key, pem, o.Password)
-	// The password of a key is stretched in 64 MiB of memory (scrypt), which is
-	// given back before the work begins that needs memory too.
-	debug.FreeOSMemory()
-	return s, err
+	return sign.Load(o.Key, pem, password)
 }
 
 func withCertificate(s *sign.Signer, o *SignOptions) (*sign.Signer, error) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 	"strings"
 
@@ -13,6 +14,7 @@ import (
 	"oras.land/oras-go/v2/registry"
 
 	"github.com/modseal/modseal/artifacttypes"
+	"github.com/modseal/modseal/pkg/archive"
 	"github.com/modseal/modseal/pkg/ingest"
 	"github.com/modseal/modseal/pkg/materialize"
 	"github.com/modseal/modseal/pkg/remote"
@@ -28,14 +30,15 @@ const (
 	KindRegistry  TargetKind = iota // host/repository[:tag|@digest]
 	KindLayout                      // oci:PATH[:TAG|@DIGEST]
 	KindDirectory                   // ./PATH, ../PATH, /PATH or dir:PATH
+	KindArchive                     // archive:FILE[:NAME|@DIGEST]
 )
 
 // Target is what a command works on, parsed but not opened.
 type Target struct {
 	Kind      TargetKind
 	Registry  registry.Reference // KindRegistry
-	Path      string             // KindLayout, KindDirectory
-	Reference string             // tag or digest; empty when none was given
+	Path      string             // KindLayout, KindDirectory, KindArchive
+	Reference string             // tag or digest, in an archive also the full name; empty when none was given
 }
 
 // ErrUsage is wrapped when a call makes no sense whatever the world looks like.
@@ -49,6 +52,8 @@ func ParseTarget(s string) (Target, error) {
 		return Target{}, fmt.Errorf("%w: the target is empty", ErrUsage)
 	case strings.HasPrefix(s, "oci:"):
 		return parseLayout(strings.TrimPrefix(s, "oci:"))
+	case strings.HasPrefix(s, "archive:"):
+		return parseArchive(strings.TrimPrefix(s, "archive:"))
 	case strings.HasPrefix(s, "dir:"):
 		return parseDirectory(strings.TrimPrefix(s, "dir:"))
 	case s == "." || s == ".." || filepath.IsAbs(s) || hasAnyPrefix(s, "./", "../", "/", `.\`, `..\`):
@@ -56,6 +61,9 @@ func ParseTarget(s string) (Target, error) {
 	}
 	ref, err := remote.ParseReference(s)
 	if err != nil {
+		if _, missing := os.Lstat(s); missing == nil {
+			return Target{}, fmt.Errorf("%w: %w; for what is here, write ./%s", ErrUsage, err, s)
+		}
 		return Target{}, fmt.Errorf("%w: %w", ErrUsage, err)
 	}
 	return Target{Kind: KindRegistry, Registry: ref, Reference: ref.Reference}, nil
@@ -98,6 +106,28 @@ func parseLayout(s string) (Target, error) {
 	return t, nil
 }
 
+// parseArchive splits FILE[:NAME|@DIGEST] at the first colon, as other tools do
+// for archives, since a name has colons itself; not at that of C:\x.
+func parseArchive(s string) (Target, error) {
+	t := Target{Kind: KindArchive, Path: s}
+	drive := len(filepath.VolumeName(s))
+	if i := strings.Index(s, "@sha"); i > 0 && !strings.Contains(s[drive:i], ":") {
+		t.Path, t.Reference = s[:i], s[i+1:]
+		if err := artifacttypes.ValidateDigest(digest.Digest(t.Reference)); err != nil {
+			return Target{}, fmt.Errorf("%w: archive:%s: %w", ErrUsage, s, err)
+		}
+	} else if path, name, ok := strings.Cut(s[drive:], ":"); ok {
+		t.Path, t.Reference = s[:drive]+path, name
+		if name == "" {
+			return Target{}, fmt.Errorf("%w: archive:%s: the name after the colon is empty", ErrUsage, s)
+		}
+	}
+	if t.Path == "" {
+		return Target{}, fmt.Errorf("%w: archive:%s: the path of the archive is empty", ErrUsage, s)
+	}
+	return t, nil
+}
+
 // String returns the target as it can be parsed again.
 func (t Target) String() string {
 	switch t.Kind {
@@ -105,6 +135,8 @@ func (t Target) String() string {
 		return "oci:" + t.Path + t.suffix()
 	case KindDirectory:
 		return "dir:" + t.Path
+	case KindArchive:
+		return "archive:" + t.Path + t.suffix()
 	case KindRegistry:
 	}
 	return t.Registry.Registry + "/" + t.Registry.Repository + t.suffix()
@@ -114,14 +146,15 @@ func (t Target) suffix() string {
 	switch {
 	case t.Reference == "":
 		return ""
-	case strings.Contains(t.Reference, ":"):
+	case artifacttypes.ValidateDigest(digest.Digest(t.Reference)) == nil:
 		return "@" + t.Reference
 	}
 	return ":" + t.Reference
 }
 
 // Scope returns the name by which policies know the target: host/repository,
-// oci:/absolute/path or dir:/absolute/path.
+// oci:/absolute/path, archive:/absolute/path or dir:/absolute/path. What an archive
+// calls its artifacts is no such name: whoever made it chose that.
 func (t Target) Scope() string {
 	if t.Kind == KindRegistry {
 		return t.Registry.Registry + "/" + t.Registry.Repository
@@ -130,10 +163,14 @@ func (t Target) Scope() string {
 	if err != nil {
 		abs = t.Path
 	}
-	if t.Kind == KindLayout {
+	switch t.Kind {
+	case KindLayout:
 		return "oci:" + filepath.ToSlash(abs)
+	case KindArchive:
+		return "archive:" + filepath.ToSlash(abs)
+	default:
+		return "dir:" + filepath.ToSlash(abs)
 	}
-	return "dir:" + filepath.ToSlash(abs)
 }
 
 // at returns the target with the digest in the place of its tag: what people
@@ -158,7 +195,8 @@ type repository interface {
 type location struct {
 	Target
 	repository
-	blobs materialize.Source // where layers are read from
+	blobs   materialize.Source // where layers are read from
+	archive *archive.Archive   // nil for everything else
 	// ingester returns where new layers go.
 	ingester func(o transfer.UploadOptions) ingest.Ingester
 }
@@ -166,11 +204,11 @@ type location struct {
 // open opens a registry or layout target. create is for what is written to: it
 // makes a layout that is not there yet, and asks a registry itself, whose tags
 // and referrers a mirror may have of yesterday.
-func (c *Client) open(t Target, create bool) (*location, error) {
-	return c.openAs(t, create, create)
+func (c *Client) open(ctx context.Context, t Target, create bool) (*location, error) {
+	return c.openAs(ctx, t, create, create)
 }
 
-func (c *Client) openAs(t Target, create, direct bool) (*location, error) {
+func (c *Client) openAs(ctx context.Context, t Target, create, direct bool) (*location, error) {
 	switch t.Kind {
 	case KindLayout:
 		open := store.Open
@@ -201,18 +239,44 @@ func (c *Client) openAs(t Target, create, direct bool) (*location, error) {
 				return transfer.NewUploader(repo, o)
 			},
 		}, nil
+	case KindArchive:
+		if create || direct {
+			return nil, fmt.Errorf("%w: %s: %w", ErrUsage, t, archive.ErrReadOnly)
+		}
+		return c.openArchive(ctx, t)
 	case KindDirectory:
 	}
-	return nil, fmt.Errorf("%w: %s is a directory; a registry reference (host/repository:tag) or an OCI layout (oci:PATH:TAG) is needed", ErrUsage, t)
+	return nil, fmt.Errorf("%w: %s is a directory; a registry reference (host/repository:tag), an OCI layout (oci:PATH:TAG) or an archive (archive:FILE) is needed", ErrUsage, t)
 }
 
 // openTarget opens what must be there already: what most verbs begin with.
-func (c *Client) openTarget(target string) (*location, error) {
-	t, err := ParseTarget(target)
+func (c *Client) openTarget(ctx context.Context, target string) (*location, error) {
+	t, err := parseThere(target)
 	if err != nil {
 		return nil, err
 	}
-	return c.open(t, false)
+	l, err := c.open(ctx, t, false)
+	if err != nil {
+		return nil, err
+	}
+	return l, l.chooseArtifact(ctx)
+}
+
+// parseThere parses the name of what must be there already. Whoever gives the bare
+// name of a file means an archive, and is told how one is named.
+func parseThere(target string) (Target, error) {
+	t, err := ParseTarget(target)
+	path := t.Path
+	if err != nil {
+		path = target
+	}
+	if err == nil && t.Kind != KindDirectory {
+		return t, nil
+	}
+	if info, statErr := os.Stat(path); statErr == nil && info.Mode().IsRegular() {
+		return Target{}, fmt.Errorf("%w: %s is a file; an archive is named archive:%s", ErrUsage, path, path)
+	}
+	return t, err
 }
 
 // artifact is a resolved model: from here on everything goes by digest.
@@ -221,6 +285,8 @@ type artifact struct {
 	descriptor ocispec.Descriptor
 	manifest   []byte
 	model      *artifacttypes.Model
+	// lies is what people look at to see it, while it is not where it is named yet.
+	lies string
 }
 
 // ManifestError says that what a reference names is not a model that modseal

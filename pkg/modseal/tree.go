@@ -2,7 +2,6 @@ package modseal
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -14,7 +13,6 @@ import (
 	"github.com/modseal/modseal/pkg/internal/limits"
 	"github.com/modseal/modseal/pkg/policy"
 	"github.com/modseal/modseal/pkg/referrer"
-	"github.com/modseal/modseal/pkg/statement"
 	"github.com/modseal/modseal/pkg/verify"
 )
 
@@ -30,6 +28,14 @@ type TreeNode struct {
 	// says so.
 	PredicateType string `json:"predicateType,omitempty"`
 	Claim         string `json:"claim,omitempty"`
+	// Says is what a claim says in one line, ClaimedBy who the bundle says has signed
+	// it; both are believed no more than the claim.
+	Says      string `json:"says,omitempty"`
+	ClaimedBy string `json:"claimedBy,omitempty"`
+	// Unsigned means that the claim is attached as it is: anybody may have written it.
+	Unsigned bool `json:"unsigned,omitempty"`
+	// Summary is what a verification summary says, believed no more than the claim.
+	Summary *verify.Summary `json:"summary,omitempty"`
 	// Verification says whether it counts for anybody who is trusted; nil when
 	// nobody was named, and for what refers to referrers.
 	Verification *TreeVerification `json:"verification,omitempty"`
@@ -58,7 +64,7 @@ type TreeOptions struct {
 // Tree lists what refers to the artifact that target names, and what refers to
 // that, within bounds. Claims that do not verify are no error: the tree says so.
 func (c *Client) Tree(ctx context.Context, target string, o TreeOptions) (*TreeNode, error) {
-	l, err := c.openTarget(target)
+	l, err := c.openTarget(ctx, target)
 	if err != nil {
 		return nil, err
 	}
@@ -121,6 +127,17 @@ func (n *TreeNode) describe(m *ocispec.Manifest) {
 }
 
 func (g *grower) node(ctx context.Context, depth int, n referrer.Node) (*TreeNode, error) {
+	node, bundle := g.read(ctx, n)
+	if node.PredicateType == "" || node.Problem != "" || depth != 1 || g.trusted == nil {
+		return node, nil
+	}
+	var err error
+	node.Verification, err = g.verify(ctx, verify.Evidence{Digest: n.Descriptor.Digest, Bundle: bundle}, node.PredicateType)
+	return node, err
+}
+
+// read describes a referrer, and returns the bundle that it holds, if it does.
+func (g *grower) read(ctx context.Context, n referrer.Node) (*TreeNode, []byte) {
 	node := &TreeNode{Digest: n.Descriptor.Digest.String(), MediaType: n.Descriptor.MediaType, ArtifactType: n.Descriptor.ArtifactType}
 	if n.Manifest == nil {
 		return node, nil
@@ -128,6 +145,7 @@ func (g *grower) node(ctx context.Context, depth int, n referrer.Node) (*TreeNod
 	node.describe(n.Manifest)
 	layer, ok := bundleLayer(n.Manifest)
 	if !ok {
+		node.plain()
 		return node, nil
 	}
 	if g.budget -= layer.Size; g.budget < 0 {
@@ -136,7 +154,7 @@ func (g *grower) node(ctx context.Context, depth int, n referrer.Node) (*TreeNod
 	}
 	bundle, err := fetchBytes(ctx, g.location, layer, limits.BundleBytes, "bundle")
 	if err == nil {
-		node.PredicateType, err = claimedPredicate(bundle)
+		err = node.claimed(bundle)
 	}
 	if err != nil {
 		node.Problem = err.Error()
@@ -145,14 +163,7 @@ func (g *grower) node(ctx context.Context, depth int, n referrer.Node) (*TreeNod
 		}
 		return node, nil
 	}
-	if node.PredicateType == "" {
-		return node, nil
-	}
-	node.Claim = ClaimName(node.PredicateType)
-	if depth == 1 && g.trusted != nil {
-		node.Verification, err = g.verify(ctx, verify.Evidence{Digest: n.Descriptor.Digest, Bundle: bundle}, node.PredicateType)
-	}
-	return node, err
+	return node, bundle
 }
 
 // verify decides on one claim by itself: whether anybody whom the rules name for
@@ -209,49 +220,4 @@ func (v *TreeVerification) take(report verify.Report) {
 			}
 		}
 	}
-}
-
-// claimedPredicate reads the predicate type out of a bundle without believing it.
-func claimedPredicate(bundle []byte) (string, error) {
-	var b struct {
-		Envelope *struct {
-			Payload []byte `json:"payload"`
-		} `json:"dsseEnvelope"`
-	}
-	if err := json.Unmarshal(bundle, &b); err != nil {
-		return "", fmt.Errorf("no bundle: %w", err)
-	}
-	if b.Envelope == nil {
-		return "", nil
-	}
-	h, err := statement.ParseHeader(b.Envelope.Payload)
-	if err != nil {
-		return "", err
-	}
-	return h.PredicateType, nil
-}
-
-// claimNames are what people call claims of a predicate type.
-var claimNames = map[string]string{
-	artifacttypes.PredicateCosignSign:        "signature",
-	artifacttypes.PredicateSLSAProvenanceV1:  "SLSA provenance",
-	artifacttypes.PredicateSLSAProvenanceV02: "SLSA provenance",
-	artifacttypes.PredicateVSA:               "verification summary",
-	artifacttypes.PredicateCycloneDX:         "CycloneDX SBOM",
-	artifacttypes.PredicateSPDX:              "SPDX SBOM",
-	artifacttypes.PredicateVuln:              "vulnerability scan",
-	artifacttypes.PredicateOpenVEX:           "OpenVEX statement",
-	artifacttypes.PredicateLink:              "in-toto link",
-	artifacttypes.PredicateCustom:            "custom attestation",
-}
-
-// ClaimName returns what people call a claim of the predicate type.
-func ClaimName(predicateType string) string {
-	if name, ok := claimNames[predicateType]; ok {
-		return name
-	}
-	if strings.HasPrefix(predicateType, artifacttypes.PredicateOMSFamily) {
-		return "OMS signature of the files"
-	}
-	return "attestation"
 }

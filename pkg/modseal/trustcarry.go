@@ -5,9 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
 
 	"github.com/opencontainers/go-digest"
+	"oras.land/oras-go/v2/errdef"
 
+	"github.com/modseal/modseal/pkg/archive"
 	"github.com/modseal/modseal/pkg/internal/limits"
 	"github.com/modseal/modseal/pkg/trust"
 )
@@ -70,11 +73,11 @@ type TrustImportItem struct {
 	trust.Summary
 }
 
-// TrustImport keeps everything that a file carries, or nothing: see
-// [trust.Store.Import]. The result is there when the file could be read, also
+// TrustImport keeps everything that a file carries, or the trust material that
+// archive:FILE carries, or nothing: see [trust.Store.Import]. The result is there when the file could be read, also
 // with a [*trust.ImportError].
 func (c *Client) TrustImport(ctx context.Context, file string, o trust.ImportOptions) (*TrustImportResult, error) {
-	data, err := readSmall(file, limits.TrustFileBytes)
+	data, err := readTrustFile(ctx, file)
 	if err != nil {
 		return nil, err
 	}
@@ -98,4 +101,23 @@ func (c *Client) TrustImport(ctx context.Context, file string, o trust.ImportOpt
 		res.Items = append(res.Items, TrustImportItem{Action: i.Action, Why: i.Why, Summary: s})
 	}
 	return res, err
+}
+
+// readTrustFile reads what carries trust material: a file, or an archive in which
+// it lies. The bytes, and so the digest that is pinned, are the same.
+func readTrustFile(ctx context.Context, file string) (data []byte, err error) {
+	path, is := strings.CutPrefix(file, archivePrefix)
+	if !is {
+		return readSmall(file, limits.TrustFileBytes)
+	}
+	a, err := archive.Open(ctx, path, archive.OpenOptions{})
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, a.Close()) }()
+	data, ok, err := a.Trust()
+	if err == nil && !ok {
+		err = fmt.Errorf("%s carries no trust material: %w", file, errdef.ErrNotFound)
+	}
+	return data, err
 }

@@ -8,6 +8,8 @@ import (
 	"os"
 	"strings"
 
+	"github.com/opencontainers/go-digest"
+
 	"github.com/modseal/modseal/pkg/internal/limits"
 	"github.com/modseal/modseal/pkg/policy"
 	"github.com/modseal/modseal/pkg/trust"
@@ -51,7 +53,10 @@ func (e *TrustError) Unwrap() error { return e.Err }
 
 // trusted is a decision that waits for an artifact: rules, and what their names
 // stand for.
-type trusted struct{ rulings []verify.Ruling }
+type trusted struct {
+	rulings []verify.Ruling
+	sources []ruleSource // of the rulings, in their order
+}
 
 func (t *trusted) rules() []policy.Rules {
 	out := make([]policy.Rules, len(t.rulings))
@@ -66,6 +71,10 @@ func (t *trusted) rules() []policy.Rules {
 type ruleSource struct {
 	rules policy.Rules
 	file  string
+	// digest is of the bytes of the document that were read; empty for the rules
+	// of the command line.
+	digest digest.Digest
+	site   bool // a policy of the site
 }
 
 // trusted reads policies and what they name, for the repository or directory
@@ -75,9 +84,14 @@ func (c *Client) trusted(ctx context.Context, o TrustOptions, scope string) (*tr
 	if err != nil {
 		return nil, err
 	}
-	t := &trusted{}
+	return c.loadTrust(ctx, sources, o.Offline)
+}
+
+// loadTrust reads what the rules of sources name.
+func (c *Client) loadTrust(ctx context.Context, sources []ruleSource, offline bool) (*trusted, error) {
+	t := &trusted{sources: sources}
 	for _, s := range sources {
-		known, err := c.known(ctx, s, o.Offline)
+		known, err := c.known(ctx, s, offline)
 		if err != nil {
 			return nil, err
 		}
@@ -86,8 +100,21 @@ func (c *Client) trusted(ctx context.Context, o TrustOptions, scope string) (*tr
 	return t, nil
 }
 
-// sources returns the rules that apply to scope, those of the site last.
+// sources returns the rules that apply to scope, those of the site last. That
+// there are none is an error.
 func (o TrustOptions) sources(scope string) ([]ruleSource, error) {
+	out, err := o.applying(scope)
+	if err == nil && len(out) == 0 {
+		err = &verify.Undecided{
+			Why:  scope + ": nothing says whom to trust: no key, no identity, no policy" + lookedAt(o.DefaultPolicyFile),
+			Next: "name the publisher's key with --key FILE, or a policy with --policy FILE (modseal policy init writes one)",
+		}
+	}
+	return out, err
+}
+
+// applying is sources where there may be none.
+func (o TrustOptions) applying(scope string) ([]ruleSource, error) {
 	out, err := o.chosen(scope)
 	if err != nil {
 		return nil, err
@@ -99,13 +126,8 @@ func (o TrustOptions) sources(scope string) ([]ruleSource, error) {
 		case err != nil:
 			return nil, err
 		default:
+			s.site = true
 			out = append(out, s)
-		}
-	}
-	if len(out) == 0 {
-		return nil, &verify.Undecided{
-			Why:  scope + ": nothing says whom to trust: no key, no identity, no policy" + lookedAt(o.DefaultPolicyFile),
-			Next: "name the publisher's key with --key FILE, or a policy with --policy FILE (modseal policy init writes one)",
 		}
 	}
 	return out, nil
@@ -183,24 +205,31 @@ func lookedAt(file string) string {
 }
 
 func fromPolicy(file, scope string) (ruleSource, error) {
-	p, err := readPolicy(file)
+	p, read, err := readPolicyBytes(file)
 	if err != nil {
 		return ruleSource{}, err
 	}
 	rules, err := p.Rules(scope)
-	return ruleSource{rules: rules, file: file}, err
+	return ruleSource{rules: rules, file: file, digest: read}, err
 }
 
 func readPolicy(file string) (*policy.Policy, error) {
+	p, _, err := readPolicyBytes(file)
+	return p, err
+}
+
+// readPolicyBytes returns also the digest of the bytes that were parsed: a file
+// that is read again may be another one.
+func readPolicyBytes(file string) (*policy.Policy, digest.Digest, error) {
 	text, err := readSmall(file, limits.PolicyBytes)
 	if err != nil {
-		return nil, &TrustError{Err: fmt.Errorf("policy: %w", err)}
+		return nil, "", &TrustError{Err: fmt.Errorf("policy: %w", err)}
 	}
 	p, err := policy.Parse(file, text)
 	if err != nil {
-		return nil, &TrustError{Err: err}
+		return nil, "", &TrustError{Err: err}
 	}
-	return p, nil
+	return p, digest.FromBytes(text), nil
 }
 
 // known loads what the names in the rules of a policy stand for.

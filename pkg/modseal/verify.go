@@ -44,7 +44,7 @@ func (c *Client) Verify(ctx context.Context, target string, o TrustOptions) (*Ve
 // undecidedYet resolves target and reads whom to trust, which is known before the
 // registry is asked anything.
 func (c *Client) undecidedYet(ctx context.Context, target string, o TrustOptions) (*artifact, *trusted, error) {
-	l, err := c.openTarget(target)
+	l, err := c.openTarget(ctx, target)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -72,17 +72,28 @@ func (a *artifact) verify(ctx context.Context, t *trusted) (verify.Verified, err
 // decidable fetches what the rules need to decide: the bundles, and the config
 // of the model where they ask for it.
 func (a *artifact) decidable(ctx context.Context, t *trusted) (verify.Subject, []verify.Evidence, error) {
-	s := a.subject()
 	rules := t.rules()
-	if slices.ContainsFunc(rules, policy.Rules.NeedsConfig) {
-		config, err := fetchBytes(ctx, a.location, a.model.Manifest.Config, limits.ConfigBytes, "config")
-		if err != nil {
-			return s, nil, fmt.Errorf("%s: config: %w", a.at(a.descriptor), err)
-		}
-		s.Config = config
+	s, err := a.withConfig(ctx, rules)
+	if err != nil {
+		return s, nil, err
 	}
 	evidence, err := a.evidence(ctx, rules...)
 	return s, evidence, err
+}
+
+// withConfig is the subject of a decision, with its config where one of the rules
+// asks for it.
+func (a *artifact) withConfig(ctx context.Context, rules []policy.Rules) (verify.Subject, error) {
+	s := a.subject()
+	if !slices.ContainsFunc(rules, policy.Rules.NeedsConfig) {
+		return s, nil
+	}
+	config, err := fetchBytes(ctx, a.location, a.model.Manifest.Config, limits.ConfigBytes, "config")
+	if err != nil {
+		return s, fmt.Errorf("%s: config: %w", a.at(a.descriptor), err)
+	}
+	s.Config = config
+	return s, nil
 }
 
 // compareMembers compares the files in the grouping tars with those that a
