@@ -50,7 +50,7 @@ asks for its type.`,
 	f.Sign.AddFlags(cmd.Flags())
 	names := strings.Join(statement.PredicateTypeNames(), ", ")
 	cmd.Flags().StringVar(&f.predicate, "predicate", "", "`FILE` with the claim, a JSON object; \"-\" is standard input")
-	cmd.Flags().StringVar(&f.predicateType, "type", "", "`TYPE` of the claim: an absolute URI, or a name of cosign's: "+names)
+	cmd.Flags().StringVar(&f.predicateType, "type", "", "`TYPE` of the claim: an absolute URI, or one of "+names)
 	for _, name := range []string{"predicate", "type"} {
 		_ = cmd.MarkFlagRequired(name)
 	}

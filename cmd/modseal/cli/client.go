@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"fmt"
 	"os"
 
 	"github.com/modseal/modseal/cmd/modseal/cli/option"
@@ -13,12 +12,8 @@ import (
 
 // client makes the library's client of a command with the registry flags r.
 func (a *app) client(r *option.Registry, p *render.Progress) (*modseal.Client, error) {
-	o, err := a.registryOptions(r)
-	if err != nil {
-		return nil, err
-	}
 	options := modseal.Options{
-		Registry: o, StateDir: a.env.stateDir(), TrustDir: a.env.trustDir(),
+		Registry: a.registryOptions(r), StateDir: a.env.stateDir(), TrustDir: a.env.trustDir(),
 		Keys: keyref.New(keyref.Options{Getenv: os.LookupEnv}),
 	}
 	if p != nil {
@@ -44,11 +39,7 @@ func (a *app) localClient() (*modseal.Client, error) {
 	return client, err
 }
 
-func (a *app) registryOptions(r *option.Registry) (remote.Options, error) {
-	store, err := remote.NewCredentials(a.env.credentialFiles())
-	if err != nil {
-		return remote.Options{}, fmt.Errorf("credentials: %w", err)
-	}
+func (a *app) registryOptions(r *option.Registry) remote.Options {
 	hosts := r.HostsDir
 	switch hosts {
 	case "":
@@ -64,7 +55,7 @@ func (a *app) registryOptions(r *option.Registry) (remote.Options, error) {
 		ClientKey:  r.ClientKey,
 		Insecure:   r.Insecure,
 		UserAgent:  userAgent(),
-		Credential: remote.CredentialsOf(store),
+		Credential: remote.CredentialsIn(a.env.credentialFiles()),
 		Proxy:      proxyFromEnvironment,
-	}, nil
+	}
 }

@@ -17,8 +17,11 @@ import (
 const completionTimeout = 3 * time.Second
 
 // completeTarget completes tags once the repository is spelled out, and files
-// otherwise, for layouts and directories.
+// otherwise, for layouts, archives and directories.
 func (a *app) completeTarget(cmd *cobra.Command, _ []string, toComplete string) ([]string, cobra.ShellCompDirective) {
+	if rest, ok := strings.CutPrefix(toComplete, "archive:"); ok {
+		return a.completeArchive(cmd, rest)
+	}
 	i := strings.LastIndexByte(toComplete, ':')
 	if i < 0 || strings.Contains(toComplete[i:], "/") {
 		return nil, cobra.ShellCompDirectiveDefault
@@ -41,6 +44,30 @@ func (a *app) completeTarget(cmd *cobra.Command, _ []string, toComplete string) 
 	var out []string
 	for _, t := range res.Tags {
 		if candidate := repository + ":" + t.Tag; strings.HasPrefix(candidate, toComplete) {
+			out = append(out, candidate)
+		}
+	}
+	return out, cobra.ShellCompDirectiveNoFileComp
+}
+
+// completeArchive completes the names of the artifacts in an archive once its file
+// is spelled out, and files before that. Names have colons themselves.
+func (a *app) completeArchive(cmd *cobra.Command, rest string) ([]string, cobra.ShellCompDirective) {
+	path, _, named := strings.Cut(rest, ":")
+	if !named {
+		return nil, cobra.ShellCompDirectiveDefault
+	}
+	client, err := a.client(&option.Registry{}, nil)
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveError
+	}
+	res, err := client.List(cmd.Context(), "archive:"+path)
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveDefault
+	}
+	var out []string
+	for _, t := range res.Tags {
+		if candidate := "archive:" + path + ":" + t.Tag; t.Tag != "" && strings.HasPrefix(candidate, "archive:"+rest) {
 			out = append(out, candidate)
 		}
 	}

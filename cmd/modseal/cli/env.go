@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -13,6 +14,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/modseal/modseal/cmd/modseal/cli/render"
+	"github.com/modseal/modseal/pkg/modseal"
 	"github.com/modseal/modseal/pkg/remote"
 )
 
@@ -162,7 +164,7 @@ func (e environment) sourceDate() (*time.Time, error) {
 	}
 	seconds, err := strconv.ParseInt(v, 10, 64)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %s is %q, and must be seconds since 1970, such as 1767322800", modseal.ErrUsage, envSourceDate, v)
 	}
 	t := time.Unix(seconds, 0).UTC()
 	return &t, nil

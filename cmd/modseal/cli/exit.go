@@ -10,6 +10,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/modseal/modseal/cmd/modseal/cli/render"
+	"github.com/modseal/modseal/pkg/archive"
+	"github.com/modseal/modseal/pkg/inventory"
 	"github.com/modseal/modseal/pkg/materialize"
 	"github.com/modseal/modseal/pkg/modseal"
 	"github.com/modseal/modseal/pkg/policy"
@@ -44,11 +46,17 @@ type failure struct {
 	ExitCode int             `json:"exitCode"`
 	Refusal  *verify.Refusal `json:"refusal,omitempty"` // with exit code 3, when verification refused
 	Next     []string        `json:"next,omitempty"`
+	// Promotion is the record of a promotion that failed.
+	Promotion *modseal.PromoteResult `json:"promotion,omitempty"`
 }
 
 func jsonFailure(err error) failure {
 	f := failure{Error: message(err), ExitCode: exitCode(err), Next: hints(err)}
 	errors.As(err, &f.Refusal)
+	var promotion *modseal.PromoteError
+	if errors.As(err, &promotion) {
+		f.Promotion = promotion.Record
+	}
 	return f
 }
 
@@ -58,7 +66,7 @@ Exit codes:
   1 anything else             6 not authorised, or no token
   2 wrong usage               7 transport failed, try again
   3 refused by verification   8 bytes are not what their digest says
-  4 undecided: nothing says   9 the destination tag holds something else
+  4 undecided: nothing says   9 the destination holds something else
     whom to trust           130 interrupted
 `
 
@@ -72,7 +80,18 @@ func exitCode(err error) int {
 	if errors.Is(err, errToldAlready) {
 		return exitRefused
 	}
-	switch modseal.ClassOf(err) {
+	var told *toldError
+	if errors.As(err, &told) && told.code != 0 {
+		return told.code
+	}
+	if errors.Is(err, errDiffers) {
+		return exitDrift
+	}
+	return exitOfClass(modseal.ClassOf(err))
+}
+
+func exitOfClass(c modseal.Class) int {
+	switch c {
 	case modseal.ClassNone:
 		return exitDone
 	case modseal.ClassUsage:
@@ -120,6 +139,22 @@ func (e *cliUsageError) Unwrap() error { return e.err }
 // that the model is refused.
 var errToldAlready = errors.New("refused")
 
+// toldError ends a command that has told of its failure already, in the result on
+// standard output. Its code, if it has one, is that of the command; otherwise err
+// says which.
+type toldError struct {
+	code int
+	err  error
+}
+
+func (e *toldError) Error() string {
+	if e.err == nil {
+		return "the result says what is wrong"
+	}
+	return e.err.Error()
+}
+func (e *toldError) Unwrap() error { return e.err }
+
 // interruptedError is whatever a command failed with after it was told to stop.
 type interruptedError struct {
 	err   error
@@ -142,6 +177,11 @@ func printError(w io.Writer, name string, err error) {
 		}
 		fmt.Fprintf(w, format+"\n", shown...)
 	}
+	var set *modseal.PromotionsError
+	if errors.As(err, &set) {
+		say("%s: %s; of the first of them:", name, set.Count())
+		err = set.Err
+	}
 	var refusal *verify.Refusal
 	if errors.As(err, &refusal) && len(refusal.Reasons) > 0 {
 		say("%s: %s: found %s", name, refusal.Summary(), beginning(refusal.Reasons[0].Found))
@@ -155,7 +195,11 @@ func printError(w io.Writer, name string, err error) {
 			}
 		}
 	} else {
-		say("%s: %s", name, strings.TrimPrefix(message(err), modseal.ErrUsage.Error()+": "))
+		say("%s: %s", name, message(err))
+	}
+	var promotion *modseal.PromoteError
+	if errors.As(err, &promotion) {
+		say("  step:        %s\n  state:       %s", promotion.Step, promotion.State)
 	}
 	for _, h := range hints(err) {
 		say("  next: %s", h)
@@ -182,7 +226,20 @@ func message(err error) string {
 	if errors.As(err, &reference) && reference.Next != "" {
 		text = strings.Replace(text, "; "+reference.Next, "", 1)
 	}
+	if errors.Is(err, modseal.ErrUsage) {
+		text = withoutUsage(text)
+	}
 	return text
+}
+
+// withoutUsage takes out the word that says of which kind an error is, wherever it
+// was wrapped: the exit code says so.
+func withoutUsage(text string) string {
+	word := modseal.ErrUsage.Error() + ": "
+	if rest, ok := strings.CutPrefix(text, word); ok {
+		return rest
+	}
+	return strings.Replace(text, ": "+word, ": ", 1)
 }
 
 // beginning keeps a sentence short where the whole of it follows below.
@@ -195,6 +252,12 @@ func beginning(s string) string {
 	return string(r[:most]) + "…"
 }
 
+// advisedError is an error of the library that knows what is to be done.
+type advisedError interface {
+	error
+	Next() string
+}
+
 // hints returns advice by the kind of the error, never by its text.
 func hints(err error) []string {
 	var undecided *verify.Undecided
@@ -204,12 +267,17 @@ func hints(err error) []string {
 	var interrupted *interruptedError
 	var service *sign.ServiceError
 	var reference *sign.ReferenceError
+	var advised advisedError
+	var unreadable *archive.Error
+	var parts *archive.PartsError
 	switch {
 	case errors.As(err, &interrupted):
 		if !interrupted.moves {
 			return nil
 		}
 		return []string{"run the same command again: it goes on from what was kept"}
+	case errors.As(err, &advised):
+		return []string{advised.Next()}
 	case as[*certsd.Error](err):
 		return []string{"mend the file, or leave mirrors out with --hosts-dir none"}
 	case errors.As(err, &noScope):
@@ -234,6 +302,22 @@ func hints(err error) []string {
 			}
 		}
 		return out
+	case as[*modseal.WarnedError](err):
+		return []string{"promote by a policy that enforces what it asks for, or sign and attest what is missing; what that is: modseal policy explain REF"}
+	case as[*modseal.MovedError](err):
+		return []string{"run it again: it decides on what the tag holds then"}
+	case as[*archive.ExistsError](err):
+		return []string{"write to another file, or replace it with --overwrite"}
+	case as[*archive.BusyError](err):
+		return []string{"wait until it is done: its result is the same when it is the same command"}
+	case as[*inventory.Error](err):
+		return []string{"mend the inventory and run it again"}
+	case errors.As(err, &parts):
+		return []string{bringAgain(parts.Again())}
+	case errors.As(err, &unreadable) && unreadable.Next != "":
+		return []string{unreadable.Next}
+	case errors.Is(err, archive.ErrReadOnly):
+		return []string{"name a registry reference or an OCI layout as the destination"}
 	case errors.Is(err, errNoTerminal):
 		return []string{"run in a terminal, set MODSEAL_PASSWORD for a key or COSIGN_PKCS11_PIN for a token, or use --password-stdin for a registry"}
 	case errors.Is(err, sign.ErrPassword):
@@ -246,12 +330,19 @@ func hints(err error) []string {
 		return []string{"run it again when nothing writes to the directory any more"}
 	case errors.Is(err, syscall.ENOSPC), as[*materialize.DiskFullError](err):
 		return []string{"free some space and run it again: it goes on from what was kept"}
+	case as[*transfer.LimitError](err):
+		return []string{"split large files into shards, put many small ones into one, or use another registry"}
 	case as[*transfer.SpoolError](err):
 		return []string{"name a directory that can be written with --spool-dir"}
 	case errors.Is(err, materialize.ErrForeignFile):
 		return []string{"move the file away, pull into another directory, or replace it with --overwrite"}
 	}
 	return hintsByClass(err)
+}
+
+// bringAgain says which files of an archive are to be carried once more.
+func bringAgain(files []string) string {
+	return "bring again: " + strings.Join(files, " ")
 }
 
 func hintsByClass(err error) []string {
@@ -264,7 +355,7 @@ func hintsByClass(err error) []string {
 		}
 		return nil
 	case modseal.ClassNotFound:
-		if at != nil && at.Repository != "" {
+		if at != nil && at.Repository != "" && at.Op != remote.OpListTags { // which is what list did
 			return []string{"see what is there: modseal list " + at.Registry + "/" + at.Repository}
 		}
 		return nil
@@ -273,8 +364,17 @@ func hintsByClass(err error) []string {
 	case modseal.ClassIntegrity:
 		return []string{"the registry, or something before it, gives wrong bytes; pull from another copy, or have the damaged blob removed there and the artifact pushed again: a push does not replace what is there"}
 	case modseal.ClassDrift:
-		return []string{"use another tag, or --overwrite to move this one"}
+		return driftHints(err)
 	default:
 		return nil
 	}
+}
+
+// driftHints says what to do about a tag that holds something else.
+func driftHints(err error) []string {
+	var drift *modseal.DriftError
+	if !errors.As(err, &drift) || drift.Have == "" {
+		return []string{"see what is there, and name that with --expect"}
+	}
+	return []string{"use another tag, or move this one if that is meant: --expect " + drift.Have + " moves it only while it holds that, --overwrite whatever it holds"}
 }

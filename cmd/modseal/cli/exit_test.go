@@ -3,9 +3,14 @@ package cli
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
+	"oras.land/oras-go/v2/errdef"
+
+	"github.com/modseal/modseal/pkg/modseal"
+	"github.com/modseal/modseal/pkg/remote"
 	"github.com/modseal/modseal/pkg/sign"
 	"github.com/modseal/modseal/pkg/verify"
 )
@@ -30,6 +35,22 @@ func TestErrorsOfStrangers(t *testing.T) {
 	}
 }
 
+// The kind of an error is told by the exit code, and no word of it is in the text.
+func TestUsageIsNoPartOfTheText(t *testing.T) {
+	t.Parallel()
+	for _, err := range []error{
+		fmt.Errorf("%w: x has no tag", modseal.ErrUsage),
+		fmt.Errorf("plan: %w", fmt.Errorf("%w: x has no tag", modseal.ErrUsage)),
+	} {
+		if text := message(err); strings.Contains(text, "usage") || !strings.HasSuffix(text, "x has no tag") {
+			t.Errorf("%q", text)
+		}
+	}
+	if text := message(errors.New("disk: usage: 100%")); text != "disk: usage: 100%" {
+		t.Errorf("%q", text)
+	}
+}
+
 // Advice is given once.
 func TestAdviceIsGivenOnce(t *testing.T) {
 	t.Parallel()
@@ -44,6 +65,17 @@ func TestAdviceIsGivenOnce(t *testing.T) {
 		}
 		if f := jsonFailure(err); strings.Contains(f.Error, "try again later") || len(f.Next) != 1 {
 			t.Errorf("%+v", f)
+		}
+	}
+}
+
+// What failed is not advised again.
+func TestListIsNotAdvisedAgain(t *testing.T) {
+	t.Parallel()
+	for op, want := range map[string]int{"resolve v1": 1, remote.OpListTags: 0} {
+		err := &remote.Error{Registry: "r.example.com", Repository: "team/m", Op: op, Err: errdef.ErrNotFound}
+		if got := hints(err); len(got) != want {
+			t.Errorf("%s: %q", op, got)
 		}
 	}
 }

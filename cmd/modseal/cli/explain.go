@@ -150,5 +150,8 @@ func evidenceLine(e verify.EvidenceResult) string {
 	if e.TimeSource != "" && e.TimeSource != "clock" {
 		line += fmt.Sprintf(", at %s by %s", e.Time.UTC().Format(time.RFC3339), e.TimeSource)
 	}
+	if e.Summary != nil {
+		line += ": " + e.Summary.String()
+	}
 	return line
 }

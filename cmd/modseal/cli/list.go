@@ -20,11 +20,13 @@ func (a *app) listCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "list REPOSITORY",
 		Aliases: []string{"ls"},
-		Short:   "List the tags of a repository or a layout",
-		Long: `List the tags of a repository or a layout and the digests that they name now.
-Tags in which registries without the referrers API keep signatures are left out.`,
+		Short:   "List the tags of a repository or a layout, or what is in an archive",
+		Long: `List the tags of a repository or a layout and the digests that they name now, or the
+artifacts in an archive by the names that can be given behind its path. Tags in which
+registries without the referrers API keep signatures are left out.`,
 		Example: `  modseal list registry.example.com/team/model
-  modseal list oci:./layout`,
+  modseal list oci:./layout
+  modseal list archive:models.tar`,
 		Args: exactArgs("REPOSITORY"),
 	}
 	f.Output.AddFlags(cmd.Flags())

@@ -47,10 +47,7 @@ func (a *app) runLogin(ctx context.Context, host string, f *loginFlags) error {
 	if err != nil {
 		return fmt.Errorf("credentials: %w", err)
 	}
-	options, err := a.registryOptions(&f.Registry)
-	if err != nil {
-		return err
-	}
+	options := a.registryOptions(&f.Registry)
 	cred, err := a.credential(host, f)
 	if err != nil {
 		return err
@@ -81,7 +78,9 @@ func (a *app) credential(host string, f *loginFlags) (remote.Credential, error) 
 		if err != nil && !errors.Is(err, io.EOF) {
 			return remote.Credential{}, err
 		}
-		password = strings.TrimRight(line, "\r\n")
+		if password = strings.TrimRight(line, "\r\n"); password == "" {
+			return remote.Credential{}, fmt.Errorf("%w: the password is empty; is a variable not set?", modseal.ErrUsage)
+		}
 	} else {
 		if f.username == "" {
 			if err := a.askUsername(f); err != nil {

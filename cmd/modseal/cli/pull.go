@@ -19,6 +19,7 @@ import (
 type pullFlags struct {
 	option.Output
 	option.Registry
+	option.Report
 	option.Trust
 	roles       option.Roles
 	dir         string
@@ -58,6 +59,7 @@ DIR/.modseal-partial, is checked like everything else.`,
 	flags := cmd.Flags()
 	f.Output.AddFlags(flags)
 	f.Registry.AddFlags(flags)
+	f.Report.AddFlags(flags)
 	f.Trust.AddFlags(flags)
 	f.roles.AddFlags(flags)
 	flags.StringVarP(&f.dir, "dir", "o", "", "`DIR` to write the files to")
@@ -81,6 +83,7 @@ DIR/.modseal-partial, is checked like everything else.`,
 		return checkTrust(cmd)
 	}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error { return a.runPull(cmd.Context(), args[0], &f) }
+	a.reports(cmd, &f.Report)
 	return cmd
 }
 

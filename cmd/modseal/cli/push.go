@@ -2,6 +2,8 @@ package cli
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"io"
 	"strings"
 
@@ -9,6 +11,8 @@ import (
 
 	"github.com/modseal/modseal/cmd/modseal/cli/option"
 	"github.com/modseal/modseal/cmd/modseal/cli/render"
+	"github.com/modseal/modseal/pkg/bom"
+	"github.com/modseal/modseal/pkg/modelfile/hazard"
 	"github.com/modseal/modseal/pkg/modseal"
 	"github.com/modseal/modseal/pkg/transfer"
 )
@@ -16,9 +20,14 @@ import (
 type pushFlags struct {
 	option.Output
 	option.Registry
+	option.Report
 	option.Pack
 	option.Sign
+	option.ScanPush
+	option.SBOM
+	option.Provenance
 	option.Upload
+	option.Profile
 	noCache     bool
 	concurrency int
 }
@@ -31,6 +40,9 @@ func (a *app) pushCommand() *cobra.Command {
 or --keyless, sign it. The files are read once: they are hashed while they are sent. The tag is
 set last, so that whoever sees it sees the signatures too.
 
+Before anything is stored the files are scanned for what can harm whoever loads the
+model, and findings are warned of; --scan=enforce refuses them.
+
 Pushed again, what is there is not sent, and files that were not touched since they
 were hashed are not read. A push that was killed goes on where the registry has it.
 
@@ -40,6 +52,10 @@ The same files give the same digest on every machine and every day.`,
 
   # in CI, without a key: the identity of the job signs
   modseal push ./model registry.example.com/team/model:v1 --keyless
+
+  # with all that can be known about it: what is in it, where it is from, and whether
+  # loading it can harm, in which case nothing is stored
+  modseal push ./model registry.example.com/team/model:v1 --key release.key --sbom --provenance --scan=enforce
 
   # say what the files do not say
   modseal push ./model registry.example.com/team/model:v1 --set name=tiny,version=1.2`,
@@ -66,16 +82,27 @@ func (a *app) storeCommand(cmd *cobra.Command) *cobra.Command {
 	var f pushFlags
 	f.Output.AddFlags(cmd.Flags())
 	f.Registry.AddFlags(cmd.Flags())
+	f.Report.AddFlags(cmd.Flags())
 	f.Pack.AddFlags(cmd.Flags())
 	f.Sign.AddFlags(cmd.Flags())
+	f.ScanPush.AddFlags(cmd.Flags())
+	f.SBOM.AddFlags(cmd.Flags())
+	f.Provenance.AddFlagsBeside(cmd.Flags())
 	f.Upload.AddFlags(cmd.Flags())
+	f.Profile.AddFlags(cmd.Flags())
 	cmd.Flags().BoolVar(&f.noCache, "no-cache", false, "read every file, also those that were not touched since they were hashed (see $XDG_STATE_HOME/modseal/digests)")
 	addConcurrency(cmd, &f.concurrency)
 	cmd.ValidArgsFunction = a.completeDirThenTarget
-	cmd.PreRunE = func(cmd *cobra.Command, _ []string) error { return checkSign(cmd, &f.Sign, false) }
+	cmd.PreRunE = func(cmd *cobra.Command, _ []string) error {
+		if f.ScanPush.Mode == option.ScanOff && len(f.Globals) > 0 {
+			return usageError(cmd, errors.New("--scan=off and --allow-global contradict each other: nothing is scanned that could pass"))
+		}
+		return checkSign(cmd, &f.Sign, false)
+	}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		return a.runPush(cmd.Context(), cmd, args[0], args[1], &f)
 	}
+	a.reports(cmd, &f.Report)
 	return cmd
 }
 
@@ -91,12 +118,17 @@ func (a *app) runPush(ctx context.Context, cmd *cobra.Command, dir, target strin
 	}
 	o := modseal.PackOptions{
 		FollowSymlinks: f.FollowSymlinks, Exclude: f.Exclude, Set: f.Set, Annotations: f.Annotations,
-		Created: created, Concurrency: f.concurrency, Upload: transfer.Mode(f.Upload.Mode), NoCache: f.noCache,
+		Created: created, Concurrency: f.concurrency, Upload: transfer.Mode(f.Upload.Mode), NoCache: f.noCache, Profile: f.Profile.Profile,
 	}
 	if signs(&f.Sign) {
 		signer := a.signer(&f.Sign, &f.Output)
 		o.Signer = &signer
 	}
+	closePredicate, err := a.sayings(cmd, f, &o)
+	if err != nil {
+		return err
+	}
+	defer closePredicate()
 	p := a.progress(&f.Output)
 	client, err := a.client(&f.Registry, p)
 	if err != nil {
@@ -108,10 +140,37 @@ func (a *app) runPush(ctx context.Context, cmd *cobra.Command, dir, target strin
 		return err
 	}
 	a.warn(&f.Output, res.Warnings...)
+	if res.Scan != nil {
+		a.warn(&f.Output, scanWarnings(res.Scan, dir)...)
+	}
 	if o.Signer == nil {
 		a.warn(&f.Output, "not signed; nobody can verify it (sign with --key, or later with: modseal sign "+res.Reference+" --key KEY)")
 	}
 	return a.print(&f.Output, res, func(w io.Writer) { writePush(w, res) })
+}
+
+// sayings adds what is said of the model beside its signature. What the caller gets
+// is to be closed when it was said.
+func (a *app) sayings(cmd *cobra.Command, f *pushFlags, o *modseal.PackOptions) (func(), error) {
+	version := buildVersion().Version
+	if f.ScanPush.Mode != option.ScanOff {
+		scan := modseal.ScanPush{Attest: cmd.Flags().Changed("scan"), Allow: f.Globals, Version: version}
+		if f.ScanPush.Mode == option.ScanEnforce {
+			scan.Refuse = hazard.High
+		}
+		o.Say = append(o.Say, modseal.SayScan(scan))
+	}
+	if f.SBOM.Wanted() {
+		o.Say = append(o.Say, modseal.SaySBOM(bom.Format(f.SBOM.Format), version))
+	}
+	provenance, closePredicate, err := a.sayProvenance(cmd, &f.Provenance)
+	if err != nil {
+		return nil, err
+	}
+	if provenance != nil {
+		o.Say = append(o.Say, provenance)
+	}
+	return closePredicate, nil
 }
 
 func writePush(w io.Writer, r *modseal.PushResult) {
@@ -124,8 +183,40 @@ func writePush(w io.Writer, r *modseal.PushResult) {
 	for _, e := range r.Excluded {
 		f.Add("left out", e)
 	}
+	if r.Scan != nil {
+		f.Add("scanned", scanText(r.Scan))
+	}
+	for _, x := range r.Attached {
+		f.Add("attached", x.MediaType+", not signed, "+x.Digest)
+	}
 	addSignatures(f, r.Signatures)
 	f.Flush()
+}
+
+// scanText says what a scan came to.
+func scanText(s *modseal.PushedScan) string {
+	text := string(s.Verdict)
+	if n := s.Counts.Total(); n > 0 {
+		text += " (" + s.Counts.String() + ")"
+	}
+	if len(s.Allowed) > 0 {
+		text += ", with " + render.Count(len(s.Allowed), "global") + " let pass"
+	}
+	return text
+}
+
+// scanWarnings says what was found before a push, and where all of it is told.
+func scanWarnings(s *modseal.PushedScan, dir string) []string {
+	if s.Verdict == hazard.Clean {
+		return nil
+	}
+	out := []string{fmt.Sprintf("its scan finds it %s: %s; see modseal scan %s", s.Verdict, s.Counts, dir)}
+	for _, f := range s.Findings {
+		if f.Severity >= hazard.Medium && len(out) < 4 {
+			out = append(out, fmt.Sprintf("%s: %s: %s", f.Severity, modseal.Place(f), f.Says()))
+		}
+	}
+	return out
 }
 
 // movedText says in words what was moved and what was not. It is empty for a
@@ -157,5 +248,5 @@ func addSignatures(f *render.Fields, signatures []modseal.Signature) {
 }
 
 func addConcurrency(cmd *cobra.Command, n *int) {
-	cmd.Flags().IntVar(n, "concurrency", 0, "how many layers move at once, 8 at most (default 4)")
+	cmd.Flags().Var(option.Number(n), "concurrency", "how many layers move at once, 8 at most (default 4)")
 }

@@ -27,6 +27,7 @@ import (
 func Main(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	root := Command(stdin, stdout, stderr)
 	root.SetArgs(args)
+	checkUsage(root, args)
 	started := false
 	onRun(root, func(cmd *cobra.Command) error {
 		started = true
@@ -36,7 +37,7 @@ func Main(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io
 	if err == nil {
 		return exitDone
 	}
-	if errors.Is(err, errToldAlready) {
+	if errors.Is(err, errToldAlready) || errors.Is(err, errDiffers) || as[*toldError](err) && ctx.Err() == nil {
 		return exitCode(err)
 	}
 	if !started && !as[*cliUsageError](err) {
@@ -44,9 +45,7 @@ func Main(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io
 		// flag that is missing, two that exclude each other.
 		err = usageError(cmd, err)
 	}
-	if ctx.Err() != nil && modseal.ClassOf(err) != modseal.ClassRefused {
-		err = &interruptedError{err: err, moves: cmd.Flags().Lookup("concurrency") != nil}
-	}
+	err = ended(ctx, cmd, err)
 	if !wantsJSON(cmd, args) {
 		printError(stderr, root.Name(), err)
 		return exitCode(err)
@@ -124,6 +123,7 @@ type app struct {
 	out, err io.Writer
 	env      environment
 	clients  []*modseal.Client // that the command made
+	result   any               // of the command, for its reports
 }
 
 func (a *app) rootCommand() *cobra.Command {
@@ -134,18 +134,20 @@ func (a *app) rootCommand() *cobra.Command {
 OCI registry, and writes no byte of it to disk that policy has not accepted.
 
 A TARGET is a registry reference (host/repository:tag, host/repository@digest),
-an OCI layout on disk (oci:PATH:TAG), or a local path (./PATH, /PATH, dir:PATH).`,
+an OCI layout on disk (oci:PATH:TAG), an archive (archive:FILE, archive:FILE:NAME), or
+a local path (./PATH, /PATH, dir:PATH).`,
 		Version:       buildVersion().Version,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Args:          noSuchCommand,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usageError(cmd, err) })
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usageError(cmd, flagError(err)) })
 	root.SuggestionsMinimumDistance = 2
 	root.SetUsageTemplate(root.UsageTemplate() + exitHelp)
 	root.AddGroup(
 		&cobra.Group{ID: groupModel, Title: "Models:"},
+		&cobra.Group{ID: groupCarry, Title: "Between registries and sites:"},
 		&cobra.Group{ID: groupTrust, Title: "Trust:"},
 		&cobra.Group{ID: groupRegistry, Title: "Registries:"},
 	)
@@ -155,8 +157,9 @@ an OCI layout on disk (oci:PATH:TAG), or a local path (./PATH, /PATH, dir:PATH).
 			root.AddCommand(c)
 		}
 	}
-	add(groupModel, a.packCommand(), a.pushCommand(), a.pullCommand(), a.inspectCommand(), a.treeCommand(), a.listCommand(), a.copyCommand(), a.digestCommand())
-	add(groupTrust, a.signCommand(), a.attestCommand(), a.verifyCommand(), a.keygenCommand(), a.policyCommand(), a.trustCommand())
+	add(groupModel, a.packCommand(), a.pushCommand(), a.pullCommand(), a.inspectCommand(), a.scanCommand(), a.treeCommand(), a.lineageCommand(), a.listCommand(), a.diffCommand(), a.digestCommand())
+	add(groupCarry, a.copyCommand(), a.promoteCommand(), a.saveCommand(), a.checkCommand(), a.loadCommand(), a.inventoryCommand())
+	add(groupTrust, a.signCommand(), a.attestCommand(), a.sbomCommand(), a.provenanceCommand(), a.verifyCommand(), a.lintCommand(), a.keygenCommand(), a.policyCommand(), a.trustCommand())
 	add(groupRegistry, a.loginCommand(), a.logoutCommand(), a.serveCommand(), a.gcCommand())
 	root.AddCommand(a.versionCommand())
 	root.InitDefaultCompletionCmd()
@@ -165,6 +168,7 @@ an OCI layout on disk (oci:PATH:TAG), or a local path (./PATH, /PATH, dir:PATH).
 
 const (
 	groupModel    = "model"
+	groupCarry    = "carry"
 	groupTrust    = "trust"
 	groupRegistry = "registry"
 )
@@ -220,6 +224,7 @@ func exactArgs(names ...string) cobra.PositionalArgs {
 
 // printer writes the result of a command in the form that o asks for.
 func (a *app) print(o *option.Output, result any, text func(w io.Writer)) error {
+	a.result = result
 	if o.JSON() {
 		return render.JSON(a.out, result)
 	}

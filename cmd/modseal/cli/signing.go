@@ -3,7 +3,7 @@ package cli
 import (
 	"cmp"
 	"context"
-	"errors"
+	"fmt"
 	"net/http"
 	"os"
 
@@ -22,28 +22,29 @@ func signs(s *option.Sign) bool {
 // checkSign refuses flags that make no sense together. needed says that the
 // command does nothing else than sign.
 func checkSign(cmd *cobra.Command, s *option.Sign, needed bool) error {
+	key, keyless, certificate, chain := s.Flag("key"), s.Flag("keyless"), s.Flag("certificate"), s.Flag("certificate-chain")
 	alone := func(name string) error {
-		return usageError(cmd, errors.New("--"+name+" alone does not say who signs: add --key, or --keyless"))
+		return usageError(cmd, fmt.Errorf("--%s alone does not say who signs: add --%s, or --%s", name, key, keyless))
 	}
 	if !signs(s) && needed {
-		return usageError(cmd, errors.New("say who signs: --key FILE, or --keyless for the identity of the CI job or of who logs in"))
+		return usageError(cmd, fmt.Errorf("say who signs: --%s FILE, or --%s for the identity of the CI job or of who logs in", key, keyless))
 	}
-	for _, name := range option.SignFlags() {
+	for _, name := range s.SignFlags() {
 		// Whoever gives one of them means to sign, and would push unsigned.
 		if !signs(s) && cmd.Flags().Changed(name) {
 			return alone(name)
 		}
 	}
-	for _, other := range option.KeylessFlags() {
-		if err := notBoth(cmd, "key", other); err != nil {
+	for _, other := range s.KeylessFlags() {
+		if err := notBoth(cmd, key, other); err != nil {
 			return err
 		}
 	}
 	if s.Key == "" && s.Certificate != "" {
-		return usageError(cmd, errors.New("--certificate needs the private key that it is of: add --key"))
+		return usageError(cmd, fmt.Errorf("--%s needs the private key that it is of: add --%s", certificate, key))
 	}
-	if s.Certificate == "" && cmd.Flags().Changed("certificate-chain") {
-		return usageError(cmd, errors.New("--certificate-chain needs the certificate that it begins with: add --certificate"))
+	if s.Certificate == "" && cmd.Flags().Changed(chain) {
+		return usageError(cmd, fmt.Errorf("--%s needs the certificate that it begins with: add --%s", chain, certificate))
 	}
 	return nil
 }

@@ -27,10 +27,10 @@ func (a *app) treeCommand() *cobra.Command {
 		Use:   "tree TARGET",
 		Short: "Show what refers to a model: signatures, attestations, SBOMs",
 		Long: `Show what refers to the artifact that TARGET names, and what refers to that. What
-a bundle is comes from its payload. Whether its signature is right is checked only
-when somebody is named to be trusted: then each claim about the artifact is shown
-with who made it, or with why it does not count. Claims that do not count are no
-error here; verify decides.`,
+a bundle is, what it says and who it says has signed it come from the bundle. Whether
+its signature is right is checked only when somebody is named to be trusted: then
+each claim about the artifact is shown with who made it, or with why it does not
+count. Claims that do not count are no error here; verify decides.`,
 		Example: `  modseal tree registry.example.com/team/model:v1
 
   # and who made each claim
@@ -51,12 +51,7 @@ func (a *app) runTree(ctx context.Context, cmd *cobra.Command, target string, f 
 	if err != nil {
 		return err
 	}
-	var o modseal.TreeOptions
-	// A policy that merely exists makes no tree slower: it must be asked for.
-	if slices.ContainsFunc(append(option.SignerFlags(), "policy"), cmd.Flags().Changed) {
-		trust := a.trust(&f.Trust)
-		o.Trust = &trust
-	}
+	o := modseal.TreeOptions{Trust: a.namedTrust(cmd, &f.Trust)}
 	root, err := client.Tree(ctx, target, o)
 	if err != nil {
 		return err
@@ -65,22 +60,39 @@ func (a *app) runTree(ctx context.Context, cmd *cobra.Command, target string, f 
 		tree := treeprint.NewWithRoot(render.Clean(root.Reference) + "\n" + root.Digest + "  " + nodeType(root))
 		addReferrers(tree, root.Referrers)
 		fmt.Fprint(w, tree.String())
-		if len(root.Referrers) == 0 {
+		switch {
+		case len(root.Referrers) == 0:
 			fmt.Fprintln(w, "nothing refers to it: it is not signed")
+		case o.Trust == nil && claims(root):
+			fmt.Fprintln(w, "no signature was checked: name whom to trust, with --key FILE, --certificate-identity or --policy FILE")
 		}
 	})
+}
+
+// claims reports whether there is a signed claim about the artifact.
+func claims(root *modseal.TreeNode) bool {
+	return slices.ContainsFunc(root.Referrers, func(n *modseal.TreeNode) bool { return n.PredicateType != "" })
 }
 
 func addReferrers(tree treeprint.Tree, nodes []*modseal.TreeNode) {
 	for _, n := range nodes {
 		branch := tree.AddBranch(n.Digest + "  " + nodeType(n))
+		switch {
+		case n.Summary != nil:
+			branch.AddNode("says: " + render.Clean(n.Summary.String()))
+		case n.Says != "":
+			branch.AddNode("says: " + render.Clean(n.Says))
+		}
 		addReferrers(branch, n.Referrers)
 	}
 }
 
 func nodeType(n *modseal.TreeNode) string {
 	s := render.Clean(n.ArtifactType)
-	if n.Claim != "" {
+	switch {
+	case n.Unsigned:
+		s = n.Claim + " (" + s + "), not signed"
+	case n.Claim != "":
 		s = n.Claim + " (" + render.Clean(n.PredicateType) + ")"
 	}
 	if n.Problem != "" {
@@ -88,6 +100,8 @@ func nodeType(n *modseal.TreeNode) string {
 	}
 	s += "  " + render.Bytes(n.Size)
 	switch v := n.Verification; {
+	case v == nil && n.ClaimedBy != "":
+		s += "  says it is by " + render.Clean(n.ClaimedBy)
 	case v == nil:
 	case v.Verified:
 		s += "  verified: by " + render.Clean(signedBy(verify.Check{Signer: v.Signer, Identity: v.Identity, Issuer: v.Issuer, Fingerprint: v.Fingerprint}))

@@ -18,6 +18,7 @@ import (
 type verifyFlags struct {
 	option.Output
 	option.Registry
+	option.Report
 	option.Trust
 	option.Directory
 	signatures       []string
@@ -53,6 +54,7 @@ beside it, else model.sig inside it.`,
 	}
 	f.Output.AddFlags(cmd.Flags())
 	f.Registry.AddFlags(cmd.Flags())
+	f.Report.AddFlags(cmd.Flags())
 	f.Trust.AddFlags(cmd.Flags())
 	f.Directory.AddFlags(cmd.Flags())
 	cmd.Flags().StringArrayVar(&f.signatures, "signature", nil, "of a directory: OMS bundle `FILE` (may be repeated, for a policy that wants several signers)")
@@ -63,6 +65,7 @@ beside it, else model.sig inside it.`,
 	cmd.PreRunE = func(cmd *cobra.Command, _ []string) error { return checkTrust(cmd) }
 	cmd.ValidArgsFunction = a.completeTarget
 	cmd.RunE = func(cmd *cobra.Command, args []string) error { return a.runVerify(cmd.Context(), cmd, args[0], &f) }
+	a.reports(cmd, &f.Report)
 	return cmd
 }
 
@@ -118,6 +121,24 @@ func writeVerification(f *render.Fields, reference, digest string, r *verify.Rep
 		f.Add("ACCEPTED WITH WARNINGS (mode warn)", reference)
 	}
 	f.Add("digest", digest)
+	writeChecks(f, r)
+}
+
+// writeDecision writes a decision on something that was named before.
+func writeDecision(f *render.Fields, r *verify.Report) {
+	switch r.Decision {
+	case verify.Accepted:
+		f.Add("verified", "as "+r.Subject)
+	case verify.Skipped:
+		f.Add("NOT VERIFIED", r.Subject)
+	case verify.Warned:
+		f.Add("ACCEPTED WITH WARNINGS (mode warn)", r.Subject)
+	}
+	writeChecks(f, r)
+}
+
+// writeChecks writes what a decision rests on.
+func writeChecks(f *render.Fields, r *verify.Report) {
 	f.Add("policy", r.Policy)
 	for _, c := range r.Checks {
 		if c.Passed() {

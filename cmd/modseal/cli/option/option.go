@@ -22,8 +22,9 @@ type Output struct {
 
 // Formats of results.
 const (
-	FormatText = "text"
-	FormatJSON = "json"
+	FormatText     = "text"
+	FormatJSON     = "json"
+	FormatMarkdown = "markdown"
 )
 
 // AddFlags adds the flags of the group.
@@ -32,6 +33,18 @@ func (o *Output) AddFlags(fs *pflag.FlagSet) {
 	fs.Var(oneOf(&o.Format, FormatText, FormatJSON), "output", "form of the result on standard output: text or json; with json, progress, warnings and errors are JSON objects too, one a line on standard error")
 	fs.BoolVarP(&o.Quiet, "quiet", "q", false, "nothing but errors on standard error: no progress and no warnings")
 }
+
+// AddFlagsWithMarkdown adds the flags of the group, for a command whose result
+// people also put into a merge request.
+func (o *Output) AddFlagsWithMarkdown(fs *pflag.FlagSet) {
+	o.AddFlags(fs)
+	f := fs.Lookup("output")
+	f.Value = oneOf(&o.Format, FormatText, FormatJSON, FormatMarkdown)
+	f.Usage = strings.Replace(f.Usage, "text or json", "text, json or markdown", 1)
+}
+
+// Markdown reports whether the result is to be Markdown.
+func (o *Output) Markdown() bool { return o.Format == FormatMarkdown }
 
 // JSON reports whether the result is to be JSON.
 func (o *Output) JSON() bool { return o.Format == FormatJSON }
@@ -160,4 +173,16 @@ func (c *choice) Set(v string) error {
 	}
 	*c.value = v
 	return nil
+}
+
+// Takes reports whether a word is a value of a flag that may stand without one.
+func Takes(f *pflag.Flag, word string) bool {
+	switch v := f.Value.(type) {
+	case *choice:
+		return slices.Contains(v.allowed, word)
+	case *TrustNames:
+		// A target has one of these, or is a path that says so.
+		return word != "" && !strings.ContainsAny(word, ":/") && word[0] != '-'
+	}
+	return f.Value.Type() == "bool" && (word == "true" || word == "false")
 }

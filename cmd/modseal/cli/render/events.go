@@ -76,19 +76,23 @@ func WriteEvent(w io.Writer, now time.Time, e Event) error {
 	if err := enc.Encode(e); err != nil {
 		return err
 	}
-	_, err := w.Write(visible(buf.Bytes()))
+	_, err := w.Write(Visible(buf.Bytes()))
 	return err
 }
 
-// visible escapes what JSON may hold as it is and a terminal would obey, such as
-// U+009B: the log of a build is looked at in one. Outside of strings JSON has no
-// such characters, so that the value stays the same.
-func visible(line []byte) []byte {
+// Visible escapes in a JSON text what that may hold as it is and a terminal would
+// obey, such as U+009B: results and the logs of builds are looked at in one. Outside
+// of strings JSON has no such characters, so that the value stays the same.
+func Visible(text []byte) []byte {
+	if bytes.IndexFunc(text, hidden) < 0 {
+		return text
+	}
 	var out bytes.Buffer
-	for _, r := range string(line) {
+	for _, r := range string(text) {
 		switch {
-		case r == '\n' || unicode.IsPrint(r):
+		case !hidden(r):
 			out.WriteRune(r)
+		case r == '\r': // white space: in a string it is written as an escape
 		case r > math.MaxUint16:
 			// As UTF-16, RFC 8259 section 7.
 			r -= 1 << 16
@@ -99,6 +103,10 @@ func visible(line []byte) []byte {
 	}
 	return out.Bytes()
 }
+
+// hidden reports characters that are none to see, but for those between the values
+// of JSON.
+func hidden(r rune) bool { return r != '\n' && r != '\t' && !unicode.IsPrint(r) }
 
 // events tells machines.
 type events struct {

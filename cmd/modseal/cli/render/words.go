@@ -151,3 +151,27 @@ func (w *wait) line(now time.Time, width int) string {
 	}
 	return fit(line, width)
 }
+
+// Wrap returns text in lines of at most width columns, each behind indent. A word
+// that is longer has a line of its own.
+func Wrap(text, indent string, width int) string {
+	var out strings.Builder
+	column := 0
+	for _, word := range strings.Fields(text) {
+		size := runewidth.StringWidth(word)
+		switch {
+		case out.Len() == 0:
+			out.WriteString(indent)
+			column = len(indent)
+		case column+1+size > width:
+			out.WriteString("\n" + indent)
+			column = len(indent)
+		default:
+			out.WriteByte(' ')
+			column++
+		}
+		out.WriteString(word)
+		column += size
+	}
+	return out.String()
+}
