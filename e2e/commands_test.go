@@ -23,21 +23,33 @@ import (
 var commands = map[string]func(ts *testscript.TestScript, neg bool, args []string){
 	// files
 	"mkmodel":    mkmodel,
+	"weights":    weights,
 	"scramble":   scramble,
 	"manyfiles":  manyfiles,
+	"largemodel": largemodel,
 	"sparse":     sparse,
 	"randomfile": randomfile,
+	"rawfile":    rawfile,
 	"flip":       flip,
 	"sametree":   sametree,
 	"nofiles":    nofiles,
 	"filedigest": filedigest,
+	"qrread":     qrread,
 	"expand":     expand,
+	// archives
+	"tamper":    tamper,
+	"swapindex": swapindex,
 	// programs
 	"exits":     exits,
 	"maxrss":    maxrss,
+	"reads":     reads,
+	"within":    within,
 	"interrupt": interrupt,
 	"sigkill":   sigkill,
+	"killat":    killat,
 	"serve":     serve,
+	"ci":        ci,
+	"program":   programPath,
 	// registries
 	"registry": startRegistry,
 	"requests": requests,
@@ -53,6 +65,7 @@ var commands = map[string]func(ts *testscript.TestScript, neg bool, args []strin
 	"bundle":       saveBundle,
 	"attach":       attachBundle,
 	"copyonly":     copyOnlyCommand,
+	"carried":      carried,
 	"putmodel":     putmodel,
 	"editmanifest": editmanifest,
 	"manifestsize": manifestsize,
@@ -69,8 +82,14 @@ var commands = map[string]func(ts *testscript.TestScript, neg bool, args []strin
 	"tuf":         tuf,
 	"trustedroot": trustedRoot,
 	// values
-	"same":   same,
-	"events": eventsIn,
+	"same":      same,
+	"jsonfield": jsonField,
+	"events":    eventsIn,
+}
+
+// peaksize runs other commands of the table, which would refer to itself.
+func init() {
+	commands["peaksize"] = peaksize
 }
 
 type stateKey struct{}

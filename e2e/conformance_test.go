@@ -24,11 +24,7 @@ import (
 // that. The suite is a tool of this module (go.mod); it cannot be missing where
 // the module was fetched.
 func TestConformance(t *testing.T) {
-	suite := filepath.Join(t.TempDir(), "conformance")
-	build := exec.Command("go", "build", "-o", suite, "github.com/opencontainers/distribution-spec/conformance")
-	if out, err := build.CombinedOutput(); err != nil {
-		missing(t, "the conformance suite does not build: "+string(out))
-	}
+	suite := conformanceSuite(t)
 	handler, stop, err := registrytest.Handler(registrytest.Olareg, t.TempDir())
 	if err != nil {
 		t.Fatal(err)
@@ -65,12 +61,21 @@ func TestConformance(t *testing.T) {
 	}
 }
 
-// conform runs the suite against a registry and returns the outcomes of the
-// tests of each name, sorted: what depends on the order of a Go map goes in
-// another order each time.
-func conform(t *testing.T, suite, host string) map[string][]string {
+// conformanceSuite builds the suite.
+func conformanceSuite(t *testing.T) string {
 	t.Helper()
-	results := t.TempDir()
+	suite := filepath.Join(t.TempDir(), "conformance")
+	build := exec.Command("go", "build", "-o", suite, "github.com/opencontainers/distribution-spec/conformance")
+	if out, err := build.CombinedOutput(); err != nil {
+		missing(t, "the conformance suite does not build: "+string(out))
+	}
+	return suite
+}
+
+// runConformance runs the suite, with more settings in the form of its environment,
+// and returns what it says, and how it ended if that was badly.
+func runConformance(t *testing.T, suite, host, results string, settings ...string) ([]byte, error) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, suite)
@@ -79,14 +84,26 @@ func conform(t *testing.T, suite, host string) map[string][]string {
 		os.Environ(), "OCI_REGISTRY="+host, "OCI_TLS=disabled", "OCI_REPO1=conformance/one", "OCI_REPO2=conformance/two",
 		"OCI_RESULTS_DIR="+results, "OCI_DATA_SHA512=true", "OCI_LOG=error",
 	)
+	cmd.Env = append(cmd.Env, settings...)
 	out, err := cmd.CombinedOutput()
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {
 		t.Fatalf("%v\n%s", err, out)
 	}
+	return out, err
+}
+
+// conform runs the suite against a registry and returns the outcomes of the
+// tests of each name, sorted: what depends on the order of a Go map goes in
+// another order each time.
+func conform(t *testing.T, suite, host string) map[string][]string {
+	t.Helper()
+	results := t.TempDir()
+	// It fails when a test does: what the tests came to is in the report.
+	out, failed := runConformance(t, suite, host, results)
 	report, err := os.ReadFile(filepath.Join(results, "junit.xml"))
 	if err != nil {
-		t.Fatalf("%v\n%s", err, out)
+		t.Fatalf("%v, %v\n%s", err, failed, out)
 	}
 	var suites struct {
 		Tests []struct {

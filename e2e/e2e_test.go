@@ -26,9 +26,11 @@ func TestMain(m *testing.M) {
 		"modseal": func() {
 			os.Exit(cli.Main(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 		},
-		"measure":   measure,
-		"nonetwork": nonetwork,
-		"signin":    signIn,
+		"measure":    measure,
+		"countreads": countReads,
+		"nonetwork":  nonetwork,
+		"loopback":   loopback,
+		"signin":     signIn,
 	})
 }
 

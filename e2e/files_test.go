@@ -87,6 +87,17 @@ func sparse(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(f.Truncate(parseSize(ts, args[1])))
 }
 
+// rawfile FILE TEXT writes TEXT, in which escapes are those of a text in Go, and no
+// line break behind it: a pickle ends where it ends.
+func rawfile(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, len(args) == 2, neg, "rawfile FILE TEXT")
+	text, err := strconv.Unquote(`"` + args[1] + `"`)
+	ts.Check(err)
+	name := ts.MkAbs(args[0])
+	ts.Check(os.MkdirAll(filepath.Dir(name), 0o755))
+	ts.Check(os.WriteFile(name, []byte(text), 0o644))
+}
+
 // randomfile FILE SIZE makes a file that no compression makes smaller; the same
 // name and size give the same bytes.
 func randomfile(ts *testscript.TestScript, neg bool, args []string) {

@@ -81,6 +81,18 @@ func measure() {
 	os.Exit(cmd.ProcessState.ExitCode())
 }
 
+// within A B SIZE : the number A is at most SIZE more than B, which is not nothing.
+func within(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, len(args) == 3, neg, "within A B SIZE")
+	a, err := strconv.ParseInt(args[0], 10, 64)
+	ts.Check(err)
+	b, err := strconv.ParseInt(args[1], 10, 64)
+	ts.Check(err)
+	if limit := parseSize(ts, args[2]); b <= 0 || a > b+limit {
+		ts.Fatalf("%d is more than %d and %d", a, b, limit)
+	}
+}
+
 func realProgram(ts *testscript.TestScript, name string) string {
 	if name != "modseal" {
 		return name

@@ -122,6 +122,7 @@ func (f *Front) Sequence(d digest.Digest) string {
 // Count returns a number by its name:
 //
 //	requests              all requests
+//	writes                requests with another method than GET and HEAD
 //	sessions              blob upload sessions begun
 //	session-gets          questions how far one is
 //	mounts                blobs that were mounted
@@ -189,6 +190,9 @@ func (f *Front) record(e Entry) {
 		f.counts["redirects"]++
 	}
 	reading := e.Method == http.MethodGet || e.Method == http.MethodHead
+	if !reading {
+		f.counts["writes"]++
+	}
 	switch e.at.kind {
 	case "uploads":
 		f.recordUpload(e)
