@@ -107,13 +107,22 @@ func TestFloorDoesTheWork(t *testing.T) {
 		t.Fatal(err)
 	}
 	from, to := source+"/bench/m:v1", destination+"/bench/m:v1"
-	out, ranges := t.TempDir(), t.TempDir()
-	for _, args := range [][]string{{"push", m.dir, from}, {"copy", from, to}, {"pull", to, out}, {"ranges", to, ranges}} {
+	out, ranges, loaded := t.TempDir(), t.TempDir(), t.TempDir()
+	archive, again := filepath.Join(t.TempDir(), "m.tar"), destination+"/bench/loaded:v1"
+	for _, args := range [][]string{
+		{"push", m.dir, from},
+		{"copy", from, to},
+		{"pull", to, out},
+		{"ranges", to, ranges},
+		{"save", from, archive},
+		{"load", archive, again},
+		{"pull", again, loaded},
+	} {
 		if err := floor(t.Context(), args); err != nil {
 			t.Fatalf("floor %s: %v", args[0], err)
 		}
 	}
-	for _, dir := range []string{out, ranges} {
+	for _, dir := range []string{out, ranges, loaded} {
 		if err := same(m, dir); err != nil {
 			t.Error(err)
 		}
@@ -134,6 +143,10 @@ func TestFloorRefusesOtherBytes(t *testing.T) {
 	}
 	if err := changeBytes(dir); err != nil {
 		t.Fatal(err)
+	}
+	archive := filepath.Join(t.TempDir(), "m.tar")
+	if err := floor(t.Context(), []string{"save", ref, archive}); err == nil {
+		t.Error("floor save takes bytes that were changed in the registry")
 	}
 	for _, how := range []string{"pull", "ranges"} {
 		if err := floor(t.Context(), []string{how, ref, t.TempDir()}); err == nil {

@@ -27,10 +27,11 @@ const (
 	floorBuffer = 1 << 20
 )
 
-// floor runs "push DIR REF", "pull REF DIR", "ranges REF DIR" or "copy REF REF".
+// floor runs "push DIR REF", "pull REF DIR", "ranges REF DIR", "copy REF REF",
+// "save REF FILE" or "load FILE REF".
 func floor(ctx context.Context, args []string) error {
 	if len(args) != 3 {
-		return errors.New("floor push|pull|ranges|copy FROM TO")
+		return errors.New("floor push|pull|ranges|copy|save|load FROM TO")
 	}
 	switch args[0] {
 	case "push":
@@ -41,6 +42,10 @@ func floor(ctx context.Context, args []string) error {
 		return floorPull(ctx, parseFloorRef(args[1]), args[2], fetchRanges)
 	case "copy":
 		return floorCopy(ctx, parseFloorRef(args[1]), parseFloorRef(args[2]))
+	case "save":
+		return floorSave(ctx, parseFloorRef(args[1]), args[2])
+	case "load":
+		return floorLoad(ctx, args[1], parseFloorRef(args[2]))
 	}
 	return fmt.Errorf("floor: unknown %q", args[0])
 }

@@ -185,21 +185,31 @@ func (b *bench) smallFiles(ctx context.Context, m model) error {
 	})
 }
 
+// published starts a registry with a model that modseal has pushed and signed.
+func (b *bench) published(ctx context.Context, m model) (*registry, place, error) {
+	source, err := startRegistry(ctx, b.program, b.kind, b.fresh("registry"))
+	if err != nil {
+		return nil, place{}, err
+	}
+	p := place{host: source.host, ref: source.host + "/bench/model:v1", model: m, keys: b.dir}
+	home, err := b.home()
+	if err == nil {
+		err = b.unmeasured(ctx, b.modseal, push, p, home)
+	}
+	if err != nil {
+		source.stop()
+		return nil, place{}, err
+	}
+	return source, p, nil
+}
+
 // copies measures a copy from one registry to another, empty one.
 func (b *bench) copies(ctx context.Context, m model) error {
-	source, err := startRegistry(ctx, b.program, b.kind, b.fresh("registry"))
+	source, p, err := b.published(ctx, m)
 	if err != nil {
 		return err
 	}
 	defer source.stop()
-	home, err := b.home()
-	if err != nil {
-		return err
-	}
-	p := place{host: source.host, ref: source.host + "/bench/model:v1", model: m, keys: b.dir}
-	if err := b.unmeasured(ctx, b.modseal, push, p, home); err != nil {
-		return err
-	}
 	return b.interleaved(b.rounds(true), []work{copying}, func(round int, t tool) (err error) {
 		destination, err := startRegistry(ctx, b.program, b.kind, b.fresh("registry"))
 		if err != nil {

@@ -83,7 +83,7 @@ func parse() options {
 	flag.StringVar(&o.storage, "storage", "/dev/shm", "directory for models, registries and what is pulled")
 	flag.StringVar(&o.out, "out", "docs", "directory for bench.md, bench.json and bench.svg")
 	flag.StringVar(&o.readme, "readme", "", "file in which the block of the benchmarks is written anew")
-	flag.StringVar(&o.only, "only", "", "groups of works to measure, of models,copy,huge,small (default all)")
+	flag.StringVar(&o.only, "only", "", "groups of works to measure, of models,copy,archive,huge,small (default all)")
 	flag.StringVar(&o.names, "tools", "", "tools to measure besides modseal, such as oras,floor (default all that are found)")
 	flag.StringVar(&o.program, "modseal", "", "modseal program to measure (default: built from this source)")
 	flag.BoolVar(&o.quick, "quick", false, "a small model and two runs: whether it works, not how fast")
@@ -240,6 +240,13 @@ func (b *bench) everything(ctx context.Context) error {
 				return err
 			}
 			return b.copies(ctx, m)
+		}},
+		{"archive", func() error {
+			m, err := writeModel(filepath.Join(b.dir, "model"), b.size, b.shards)
+			if err != nil {
+				return err
+			}
+			return b.archives(ctx, m)
 		}},
 		{"huge", func() error {
 			m, err := writeModel(filepath.Join(b.dir, "model"), b.huge, 1)

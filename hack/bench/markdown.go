@@ -31,6 +31,8 @@ func (r *report) shown() []struct {
 		{changed, fmt.Sprintf("push with one of %d shards changed", r.Shards)},
 		{pull, "pull and verify"},
 		{copying, "copy registry to registry"},
+		{saving, "save into an archive"},
+		{loading, "load from that archive"},
 		{hugePull, fmt.Sprintf("pull of one file of %s, %.0f MB/s per connection", bytesText(r.Huge), float64(r.Rate)/1e6)},
 		{smallPush, fmt.Sprintf("push of %d small files", r.Small)},
 		{smallPull, fmt.Sprintf("pull of %d small files", r.Small)},
@@ -121,6 +123,8 @@ const howMeasured = `## How it is measured
   sockets. For a push that is how often the model was read; for a pull it contains what came over the wire.
 - Bytes over the wire are counted in the first round by a TCP proxy, headers included. In that round the disk is watched too: what home and
   destination take at most, and at the end, beyond the files of the model.
+- A save goes into an empty directory, and the load takes the archive that the same tool has saved into a registry that was just
+  started. modseal verifies before both.
 - The huge file comes through a proxy that gives each connection its rate; that work has no first round.
 - After the first pull of a tool, bytes are changed in the registry's storage: a tool that takes them compares no digests, and its pulls
   have no number.

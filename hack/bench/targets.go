@@ -33,7 +33,11 @@ func targets() []target {
 		{"", "≤ 1.10 × the floor", ratio(pull, pull, floorName, 1.10)},
 		{"many small files", "push ≤ 0.50 × oras", ratio(smallPush, smallPush, "oras", 0.50)},
 		{"", "pull ≤ 0.10 × oras", ratio(smallPull, smallPull, "oras", 0.10)},
-		{"copy registry to registry", "≤ 0.90 × the fastest of " + strings.Join(peersThatCopy, ", "), fastestCopy},
+		{"copy registry to registry", "≤ 0.90 × the fastest of " + strings.Join(peersThatCopy, ", "), fastest(copying, 0.90)},
+		{"save into an archive", "not slower than any that can", fastest(saving, 1)},
+		{"", "disk ≤ 1.1 × the model", archiveDisk(saving)},
+		{"load from an archive", "not slower than any that can", fastest(loading, 1)},
+		{"", "disk ≤ 1.1 × the model", archiveDisk(loading)},
 		{"one huge file, slow connections", "≥ 6 × oras's rate", hugeRate},
 		{"signature and policy part of a pull", "≤ 2 % of its wall time", signaturePart},
 		{"peak memory, any work", "≤ 128 MiB", peakOfAll},
@@ -63,20 +67,35 @@ func nothingRead(r *report) (string, bool, bool) {
 	return fmt.Sprintf("%d files of the model were read from", f.filesRead), f.filesRead == 0, true
 }
 
-func fastestCopy(r *report) (string, bool, bool) {
-	name := ""
-	var best figure
-	for _, peer := range peersThatCopy {
-		if f, ok := r.figure(peer, copying); ok && (name == "" || f.wall < best.wall) {
-			name, best = peer, f
+// fastest compares modseal with the fastest of its peers.
+func fastest(w work, most float64) func(r *report) (string, bool, bool) {
+	return func(r *report) (string, bool, bool) {
+		name := ""
+		var best figure
+		for _, peer := range peersThatCopy {
+			if f, ok := r.figure(peer, w); ok && (name == "" || f.wall < best.wall) {
+				name, best = peer, f
+			}
 		}
+		mine, ok := r.figure("modseal", w)
+		if !ok || name == "" {
+			return "", false, false
+		}
+		q := mine.wall.Seconds() / best.wall.Seconds()
+		return fmt.Sprintf("%.2f × %s (%s against %s)", q, name, seconds(mine.wall), seconds(best.wall)), q <= most, true
 	}
-	mine, ok := r.figure("modseal", copying)
-	if !ok || name == "" {
-		return "", false, false
+}
+
+// archiveDisk is what a work took on disk at most, the archive itself included.
+func archiveDisk(w work) func(r *report) (string, bool, bool) {
+	return func(r *report) (string, bool, bool) {
+		f, ok := r.figure("modseal", w)
+		if !ok || f.diskPeak < 0 {
+			return "", false, false
+		}
+		q := float64(r.Size+f.diskPeak) / float64(r.Size)
+		return fmt.Sprintf("%.3f × (%s beyond it)", q, bytesText(f.diskPeak)), q <= 1.1, true
 	}
-	q := mine.wall.Seconds() / best.wall.Seconds()
-	return fmt.Sprintf("%.2f × %s (%s against %s)", q, name, seconds(mine.wall), seconds(best.wall)), q <= 0.90, true
 }
 
 func hugeRate(r *report) (string, bool, bool) {

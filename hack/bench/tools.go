@@ -24,6 +24,9 @@ type place struct {
 	home    string // of the user
 }
 
+// archive is the file that models are saved into and loaded from.
+func (p place) archive() string { return filepath.Join(p.out, "archive.tar") }
+
 // A tool is a program and the command lines that its users type for each work.
 // A work without a command line is one that it cannot do; no has the reason.
 type tool struct {
@@ -50,6 +53,9 @@ const (
 	noMemory = "it remembers nothing, so that it sends everything again"
 	perFile  = "the floor moves file by file, which is not the least for small ones"
 	noCopy   = "it has no copy from registry to registry"
+
+	noArchive   = "it has no archives"
+	noArtifacts = "its tarballs are Docker images, not artifacts"
 )
 
 // tools are all that there are, modseal first and the floor last.
@@ -66,17 +72,30 @@ func tools(self, modseal string) []tool {
 					return one(p.program, "verify", p.ref, "--key", filepath.Join(p.keys, "bench.pub"))
 				},
 				pullUnverified: func(p place) [][]string { return one(p.program, "pull", p.ref, "-o", p.out, "--no-verify") },
+				saving: func(p place) [][]string {
+					return one(p.program, "save", p.ref, "-o", p.archive(), "--key", filepath.Join(p.keys, "bench.pub"))
+				},
+				loading: func(p place) [][]string {
+					return one(p.program, "load", p.archive(), p.to, "--key", filepath.Join(p.keys, "bench.pub"))
+				},
 			},
 		},
 		{
 			name: "oras", program: "oras", version: []string{"version"},
-			lines: everyPushAndPull(
+			note: "cp -r, backup --include-referrers and restore, which compare no digests of what is in an archive",
+			lines: withArchives(everyPushAndPull(
 				func(p place) [][]string {
 					return one(append([]string{p.program, "push", "--plain-http", p.ref}, p.model.files...)...)
 				},
 				func(p place) [][]string { return one(p.program, "pull", "--plain-http", p.ref, "-o", p.out) },
 				func(p place) [][]string {
 					return one(p.program, "cp", "-r", "--from-plain-http", "--to-plain-http", p.ref, p.to)
+				}),
+				func(p place) [][]string {
+					return one(p.program, "backup", "--plain-http", "--include-referrers", "--output", p.archive(), p.ref)
+				},
+				func(p place) [][]string {
+					return one(p.program, "restore", "--plain-http", "--input", p.archive(), p.to)
 				},
 			),
 		},
@@ -101,7 +120,7 @@ func tools(self, modseal string) []tool {
 				},
 				nil,
 			),
-			no: map[work]string{copying: noCopy},
+			no: map[work]string{copying: noCopy, saving: noArchive, loading: noArchive},
 		},
 		{
 			name: "kit", program: "kit", version: []string{"version"},
@@ -127,12 +146,12 @@ func tools(self, modseal string) []tool {
 				},
 				nil,
 			),
-			no: map[work]string{copying: noCopy},
+			no: map[work]string{copying: noCopy, saving: noArchive, loading: noArchive},
 		},
 		{
 			name: "regctl", program: "regctl", version: []string{"version", "--format", "{{.VCSTag}}"},
-			note: "artifact put and artifact get; image copy --referrers",
-			lines: everyPushAndPull(
+			note: "artifact put and artifact get; image copy --referrers; image export and import, which take no signatures along",
+			lines: withArchives(everyPushAndPull(
 				func(p place) [][]string {
 					args := regctl(p, "artifact", "put", "--artifact-type", "application/vnd.modseal.bench", "--file-title")
 					for _, name := range p.model.files {
@@ -141,7 +160,9 @@ func tools(self, modseal string) []tool {
 					return one(append(args, p.ref)...)
 				},
 				func(p place) [][]string { return one(regctl(p, "artifact", "get", "-o", p.out, p.ref)...) },
-				func(p place) [][]string { return one(regctl(p, "image", "copy", "--referrers", p.ref, p.to)...) },
+				func(p place) [][]string { return one(regctl(p, "image", "copy", "--referrers", p.ref, p.to)...) }),
+				func(p place) [][]string { return one(regctl(p, "image", "export", p.ref, p.archive())...) },
+				func(p place) [][]string { return one(regctl(p, "image", "import", p.to, p.archive())...) },
 			),
 		},
 		{
@@ -151,16 +172,22 @@ func tools(self, modseal string) []tool {
 				pull:    func(p place) [][]string { return one(p.program, "pull", "--format=oci", p.ref, p.out) },
 				copying: func(p place) [][]string { return one(p.program, "copy", p.ref, p.to) },
 			},
-			no: map[work]string{push: noFiles, repush: noFiles, changed: noFiles, smallPush: noFiles, hugePull: noLayout, smallPull: noLayout},
+			no: map[work]string{push: noFiles, repush: noFiles, changed: noFiles, smallPush: noFiles, hugePull: noLayout, smallPull: noLayout, saving: noArtifacts, loading: noArtifacts},
 		},
 		{
 			name: "skopeo", program: "skopeo", version: []string{"--version"}, foreign: true,
-			note: "copy to an OCI layout of what modseal has pushed, not to files; copy takes no signatures along",
+			note: "copy to an OCI layout of what modseal has pushed, not to files; copy and oci-archive take no signatures along",
 			lines: map[work]func(p place) [][]string{
 				pull: skopeoPull,
 				copying: func(p place) [][]string {
 					return one(p.program, "--insecure-policy", "copy", "--src-tls-verify=false", "--dest-tls-verify=false",
 						"docker://"+p.ref, "docker://"+p.to)
+				},
+				saving: func(p place) [][]string {
+					return one(p.program, "--insecure-policy", "copy", "--src-tls-verify=false", "docker://"+p.ref, "oci-archive:"+p.archive()+":bench")
+				},
+				loading: func(p place) [][]string {
+					return one(p.program, "--insecure-policy", "copy", "--dest-tls-verify=false", "oci-archive:"+p.archive()+":bench", "docker://"+p.to)
 				},
 			},
 			no: map[work]string{push: noFiles, repush: noFiles, changed: noFiles, smallPush: noFiles, hugePull: noLayout, smallPull: noLayout},
@@ -173,6 +200,8 @@ func tools(self, modseal string) []tool {
 				pull:     func(p place) [][]string { return one(p.program, floorArg, "pull", p.ref, p.out) },
 				hugePull: func(p place) [][]string { return one(p.program, floorArg, "ranges", p.ref, p.out) },
 				copying:  func(p place) [][]string { return one(p.program, floorArg, "copy", p.ref, p.to) },
+				saving:   func(p place) [][]string { return one(p.program, floorArg, "save", p.ref, p.archive()) },
+				loading:  func(p place) [][]string { return one(p.program, floorArg, "load", p.archive(), p.to) },
 			},
 			no: map[work]string{repush: noMemory, changed: noMemory, smallPush: perFile, smallPull: perFile},
 		},
@@ -187,6 +216,12 @@ func everyPushAndPull(pushing, pulling, copies func(p place) [][]string) map[wor
 		push: pushing, repush: pushing, changed: pushing, smallPush: pushing, hugePush: pushing,
 		pull: pulling, smallPull: pulling, hugePull: pulling, copying: copies,
 	}
+}
+
+// withArchives adds the command lines for archives.
+func withArchives(lines map[work]func(p place) [][]string, saves, loads func(p place) [][]string) map[work]func(p place) [][]string {
+	lines[saving], lines[loading] = saves, loads
+	return lines
 }
 
 func modsealPush(p place) [][]string {

@@ -11,6 +11,8 @@ const (
 	changed        work = "push-changed"
 	pull           work = "pull"
 	copying        work = "copy"
+	saving         work = "save"
+	loading        work = "load"
 	hugePush       work = "push-huge" // not measured: it is there for hugePull
 	hugePull       work = "pull-huge"
 	smallPush      work = "push-small"

@@ -1,6 +1,6 @@
 // Command gendocs writes the reference of modseal into a directory: one Markdown
-// page a command, from what --help says, and one of the policy document, whose
-// JSON Schema goes beside the directory.
+// page a command, from what --help says, one of the rules of scan, and one of the
+// policy document, whose JSON Schema goes beside the directory.
 package main
 
 import (
@@ -43,6 +43,9 @@ func generate(dir string) error {
 	root := cli.Command(strings.NewReader(""), io.Discard, io.Discard)
 	root.DisableAutoGenTag = true // a date would make every build differ
 	if err := doc.GenMarkdownTree(root, dir); err != nil {
+		return err
+	}
+	if err := generateScanRules(dir); err != nil {
 		return err
 	}
 	return generatePolicy(dir)

@@ -73,6 +73,8 @@ func writeSection(out *bytes.Buffer, s policy.Section, titles map[string]string)
 func value(f policy.Field, titles map[string]string) string {
 	text := string(f.Type)
 	switch {
+	case f.Type == policy.TypeTextsOrWord:
+		return "list of text, or one of " + quoted(f.Words)
 	case f.Type == policy.TypeTextMap:
 		return text + ", with the names " + quoted(f.Values)
 	case len(f.Values) > 0 && f.Type == policy.TypeTexts:
@@ -96,8 +98,8 @@ func heading(title string) string {
 	for _, article := range []string{"the ", "an ", "a "} {
 		title = strings.TrimPrefix(title, article)
 	}
-	if title == "oms" {
-		return "OMS"
+	if title == "oms" || title == "vsa" {
+		return strings.ToUpper(title)
 	}
 	return strings.ToUpper(title[:1]) + title[1:]
 }
