@@ -2,9 +2,10 @@
 GOLANGCI_LINT_VERSION := v2.15.0
 GOFUMPT_VERSION       := v0.12.0
 GOVULNCHECK_VERSION   := v1.9.0
+ACTIONLINT_VERSION    := v1.7.12
 
 GO       ?= go
-# The same for everything that is compiled here, so that the 800 packages behind
+# The same for everything that is compiled here, so that the 400 packages behind
 # key references are compiled once and not for each target anew.
 export CGO_ENABLED ?= 0
 export GOFLAGS     ?= -trimpath
@@ -22,11 +23,12 @@ SOAK     ?= 200
 GOLANGCI_LINT := $(TOOLS)/golangci-lint-$(GOLANGCI_LINT_VERSION)
 GOFUMPT       := $(TOOLS)/gofumpt-$(GOFUMPT_VERSION)
 GOVULNCHECK   := $(TOOLS)/govulncheck-$(GOVULNCHECK_VERSION)
+ACTIONLINT    := $(TOOLS)/actionlint-$(ACTIONLINT_VERSION)
 
-# The modules of this repository; e2e and hack/sigstore are their own, so that the
-# registries and the Sigstore that modseal is tested against are no dependency of
-# modseal.
-MODULES := . e2e hack/sigstore
+# The modules of this repository; e2e, hack/sigstore and hack/ci are their own, so that
+# the registries, the Sigstore and the CI systems that modseal is tested against are no
+# dependency of modseal.
+MODULES := . e2e hack/sigstore hack/ci
 
 .DEFAULT_GOAL := help
 
@@ -52,7 +54,7 @@ demo: build ## Push, verify and pull a signed model on the embedded registry, th
 
 .PHONY: test
 test: test-packages ## Run the tests; scripts that need an absent tool or registry are skipped by name
-	cd e2e && $(GO) test -timeout 20m -parallel 4 ./...
+	cd e2e && $(GO) test -timeout 60m -parallel 4 ./...
 
 .PHONY: test-packages
 test-packages: ## Run the tests of the packages alone
@@ -72,7 +74,7 @@ race: ## Run the tests with the race detector
 
 .PHONY: e2e
 e2e: ## Run the scripts of e2e/testdata (MODSEAL_E2E_REQUIRE_ALL=1: none may be skipped)
-	cd e2e && $(GO) test -count=1 -timeout 20m -parallel 4 ./...
+	cd e2e && $(GO) test -count=1 -timeout 60m -parallel 4 ./...
 
 .PHONY: soak
 soak: ## Push and pull SOAK (200) models through registries that misbehave, killing each process at random
@@ -108,6 +110,12 @@ lint-code: $(GOLANGCI_LINT)
 		echo "golangci-lint in $$m"; \
 		(cd $$m && $(GOLANGCI_LINT) run --allow-parallel-runners --config $(CURDIR)/.golangci.yml ./...) || exit 1; \
 	done
+
+.PHONY: lint-ci
+lint-ci: $(ACTIONLINT) ## Check what hack/ci has for CI systems and Kubernetes (npm and node; Debian: shellcheck)
+	hack/ci/tools.sh
+	ACTIONLINT=$(ACTIONLINT) hack/ci/lint.sh
+	cd hack/ci && $(GO) test ./...
 
 .PHONY: vuln
 vuln: $(GOVULNCHECK) ## Look for known vulnerabilities (needs the Go vulnerability database)
@@ -156,3 +164,6 @@ $(GOFUMPT):
 
 $(GOVULNCHECK):
 	$(call install-tool,golang.org/x/vuln/cmd/govulncheck,$(GOVULNCHECK_VERSION))
+
+$(ACTIONLINT):
+	$(call install-tool,github.com/rhysd/actionlint/cmd/actionlint,$(ACTIONLINT_VERSION))
