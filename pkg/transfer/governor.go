@@ -19,6 +19,9 @@ const (
 	// gain is by how much of the former rate each added connection must raise it,
 	// as a share of what one brought before. It is 1.1 for the first.
 	gain = 0.10
+	// waits is the share of their time that connections must have waited for bytes, if
+	// more of them are to be tried: otherwise it is this side that is slow.
+	waits = 0.5
 	// settledFor is how long the number of connections is left alone once more of
 	// them did not help.
 	settledFor = 30 * time.Second
@@ -34,10 +37,12 @@ const (
 
 // governor decides how many connections the downloads of a Fetcher may have
 // beyond one each: it doubles them while the bytes of all downloads together come
-// faster for it, and goes back when they do not. When the processor is the limit,
-// as on loopback, that is at once.
+// faster for it, and goes back when they do not. While the connections seldom wait
+// for bytes, since to hash them or the disk takes longer, as on loopback, it tries
+// nothing: what does not come in order has to be read again to be hashed.
 type governor struct {
-	moved atomic.Int64 // bytes of all downloads
+	moved  atomic.Int64 // bytes of all downloads
+	waited atomic.Int64 // for them, by all connections, in nanoseconds
 
 	mu      sync.Mutex
 	active  int // downloads
@@ -48,6 +53,7 @@ type governor struct {
 	phase   phase
 	since   time.Time
 	from    int64         // moved when the phase began
+	idle    int64         // waited then
 	before  float64       // bytes/s before the last connections were added
 	settled time.Time     // no more before
 	lanes   int           // connections when that was decided
@@ -55,7 +61,7 @@ type governor struct {
 }
 
 func (g *governor) enter(p phase, now time.Time) {
-	g.phase, g.since, g.from = p, now, g.moved.Load()
+	g.phase, g.since, g.from, g.idle = p, now, g.moved.Load(), g.waited.Load()
 }
 
 // join and leave tell of a download. What is measured across is worth nothing.
@@ -149,6 +155,10 @@ func (g *governor) step(now time.Time) {
 			return
 		}
 		if took < measureFor || now.Before(g.settled) {
+			return
+		}
+		if idle := g.waited.Load() - g.idle; float64(idle) < waits*float64(took)*float64(g.active+g.extra) {
+			g.enter(measuring, now)
 			return
 		}
 		g.grow(rate, now)

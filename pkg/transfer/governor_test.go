@@ -102,7 +102,8 @@ func (b *linkBody) Close() error {
 
 // nowhere is a sink that counts what comes.
 type nowhere struct {
-	size int64
+	size  int64
+	takes time.Duration // for what one Read brought
 
 	mu sync.Mutex
 	n  int64
@@ -122,6 +123,7 @@ func (s *nowhere) WriteFrom(r io.Reader, _ int64) (n int64, err error) {
 	for err == nil {
 		var m int
 		m, err = r.Read(buf)
+		time.Sleep(s.takes)
 		n += int64(m)
 		s.mu.Lock()
 		s.n += int64(m)
@@ -140,14 +142,17 @@ func TestNumberOfConnections(t *testing.T) {
 	for name, c := range map[string]struct {
 		link    *link
 		blobs   int
-		atLeast float64 // times the rate of one connection
-		most    int     // connections
+		takes   time.Duration // to write and hash 64 KiB
+		atLeast float64       // times the rate of one connection
+		most    int           // connections
 	}{
 		"each is slow":          {link: &link{each: 50 * MB, answer: 2 * time.Millisecond}, blobs: 1, atLeast: 6, most: 8},
 		"each is slow, far":     {link: &link{each: 50 * MB, answer: 100 * time.Millisecond}, blobs: 1, atLeast: 5, most: 8},
 		"four blobs":            {link: &link{each: 50 * MB, answer: 2 * time.Millisecond}, blobs: 4, atLeast: 16, most: 24},
 		"the line is the limit": {link: &link{each: 1000 * MB, all: 700 * MB, answer: time.Millisecond}, blobs: 1, atLeast: 0.65, most: 2},
 		"four share the line":   {link: &link{each: 1000 * MB, all: 700 * MB, answer: time.Millisecond}, blobs: 4, atLeast: 0.65, most: 8},
+		"this side is slow":     {link: &link{each: 1000 * MB, answer: time.Millisecond}, blobs: 1, takes: 100 * time.Microsecond, atLeast: 0.35, most: 1},
+		"it is, for four blobs": {link: &link{each: 1000 * MB, answer: time.Millisecond}, blobs: 4, takes: 100 * time.Microsecond, atLeast: 1.4, most: 4},
 		"two fill the line":     {link: &link{each: 100 * MB, all: 200 * MB, answer: 5 * time.Millisecond}, blobs: 1, atLeast: 1.7, most: 4},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -161,7 +166,7 @@ func TestNumberOfConnections(t *testing.T) {
 				for i := range c.blobs {
 					group.Go(func() {
 						desc := ocispec.Descriptor{MediaType: "application/x-test", Digest: digest.FromString(fmt.Sprint(i)), Size: l.size}
-						to := &nowhere{size: l.size}
+						to := &nowhere{size: l.size, takes: c.takes}
 						if err := f.Download(t.Context(), desc, to, nil); err != nil {
 							t.Error(err)
 						}

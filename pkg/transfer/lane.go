@@ -355,9 +355,11 @@ func (r *laneReader) Read(p []byte) (int, error) {
 	if left <= 0 {
 		return 0, io.EOF
 	}
+	began := time.Now()
 	n, err := r.seg.read(p[:min(int64(len(p)), left)])
+	now := time.Now()
+	d.fetcher.governor.waited.Add(int64(now.Sub(began)))
 	if n > 0 {
-		now := time.Now()
 		d.mu.Lock()
 		l.pos += int64(n)
 		l.count += int64(n)
