@@ -1,5 +1,6 @@
 // Package partial is a blob on its way to the disk: its bytes come in any order,
-// over many connections and many processes, and are hashed in order behind them.
+// over many connections and many processes, and are hashed in order: out of memory
+// where they come in order, and from the file, behind them, where they do not.
 // Only when all of them are there and hash to the digest does it give a [Whole],
 // which is what stores and directories take.
 //

@@ -66,7 +66,8 @@ type File struct {
 	queue   []chunk   // what the hash takes from memory next
 	claimed int64     // up to here the hash has, or is given, the bytes
 	hashed  int64     // up to here it is done
-	sum     hash.Hash // only of the goroutine that follows
+	hashing bool      // somebody hashes what is between
+	sum     hash.Hash // only of who hashes
 	stopped bool
 	failed  error // of the disk
 	lost    bool  // the disk did not take what was written
@@ -146,7 +147,11 @@ func (f *File) begin(there spans) {
 
 func (f *File) run() {
 	f.stopped, f.failed, f.lost, f.bad = false, nil, false, false
-	f.running.Go(f.follow)
+	unhashed.Add(1)
+	f.running.Go(func() {
+		defer unhashed.Add(-1)
+		f.follow()
+	})
 	if f.own {
 		f.area.windows[f] = true
 	}

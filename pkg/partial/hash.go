@@ -3,6 +3,8 @@ package partial
 import (
 	"context"
 	"io"
+	"runtime"
+	"sync/atomic"
 )
 
 // chunk is bytes on their way to the hash.
@@ -15,7 +17,16 @@ type chunk struct {
 // many as the cache of a processor holds.
 const mostQueued = 4
 
-// follow hashes the bytes in order as soon as they are there.
+// unhashed counts the blobs of this process that are on their way.
+var unhashed atomic.Int64
+
+// crowded reports whether so many blobs come at once that no processor is free for
+// a hash beside: then each is hashed by who brings it, while its bytes are in the
+// cache of that processor.
+func crowded() bool { return unhashed.Load() >= int64(runtime.GOMAXPROCS(0)) }
+
+// follow hashes the bytes in order as soon as they are there, unless those who
+// bring them do.
 func (f *File) follow() {
 	var own *buffer
 	defer func() {
@@ -49,6 +60,7 @@ func (f *File) follow() {
 			buffers.Put(c.buf)
 		}
 		f.mu.Lock()
+		f.hashing = false
 		if err == nil {
 			f.hashed += int64(c.n)
 		} else {
@@ -57,6 +69,22 @@ func (f *File) follow() {
 		f.changed.Broadcast()
 		f.mu.Unlock()
 	}
+}
+
+// hashHere hashes what is next, if nobody else does. f.mu is held, but not meanwhile.
+func (f *File) hashHere(p []byte) bool {
+	if f.hashing || len(f.queue) > 0 || f.hashed != f.claimed || f.stopped || !crowded() {
+		return false
+	}
+	f.hashing = true
+	f.claimed += int64(len(p))
+	f.mu.Unlock()
+	f.sum.Write(p)
+	f.mu.Lock()
+	f.hashing = false
+	f.hashed += int64(len(p))
+	f.changed.Broadcast()
+	return true
 }
 
 // next waits for the bytes that come next. It returns false when there are no
@@ -68,13 +96,18 @@ func (f *File) next() (c chunk, at int64, ok bool) {
 		switch {
 		case f.stopped || f.hashed == f.desc.Size:
 			return c, 0, false
+		case f.hashing:
+			f.changed.Wait()
+			continue
 		case len(f.queue) > 0:
+			f.hashing = true
 			c = f.queue[0]
 			f.queue = append(f.queue[:0], f.queue[1:]...)
 			f.changed.Broadcast() // there is room again
 			return c, f.hashed, true
 		}
 		if end := f.written.end(f.claimed); end > f.claimed {
+			f.hashing = true
 			c.n = int(min(end-f.claimed, bufferSize))
 			f.claimed += int64(c.n)
 			return c, f.hashed, true

@@ -9,8 +9,10 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/iotest"
 	"time"
@@ -121,6 +123,57 @@ func TestWholeInEveryOrder(t *testing.T) {
 			}
 			group.Wait()
 			finish(t, root, f, raw)
+		}
+	}
+}
+
+// More blobs at once than there are processors: then those who bring the bytes hash
+// them, by turns with the goroutine behind.
+func TestManyAtOnce(t *testing.T) {
+	const size, connections = 3<<20 + 5, 3
+	roots := make([]*os.Root, 3*runtime.GOMAXPROCS(0))
+	files := make([]*partial.File, len(roots))
+	raw := randomBytes(size)
+	for i := range files {
+		roots[i] = newRoot(t)
+		files[i] = open(t, roots[i], describe(raw), partial.Options{})
+	}
+	var group sync.WaitGroup
+	for i, f := range files {
+		var next atomic.Int64
+		// Somebody who is in front of all others, or now and then somewhere else.
+		step := int64(100_000 << (i % 3))
+		for range connections {
+			group.Go(func() {
+				for {
+					at := next.Add(step) - step
+					if at >= size {
+						return
+					}
+					piece := bytes.Clone(raw[at:min(at+step, size)])
+					if i == 1 && at == step {
+						piece[0] ^= 1
+					}
+					if _, err := f.WriteFrom(bytes.NewReader(piece), at); err != nil {
+						t.Error(err)
+						return
+					}
+				}
+			})
+		}
+	}
+	group.Wait()
+	for i, f := range files {
+		if i != 1 {
+			finish(t, roots[i], f, raw)
+			continue
+		}
+		var bad *integrity.Error
+		if _, err := f.Finish(t.Context(), "blob"); !errors.As(err, &bad) {
+			t.Errorf("wrong bytes: %v", err)
+		}
+		if err := f.Discard(); err != nil {
+			t.Error(err)
 		}
 	}
 }

@@ -98,6 +98,10 @@ func (f *File) put(buf *buffer, n int, off int64) error {
 // enqueue gives the bytes at off to the hash, when they are what is next and all
 // of them are what is on disk. Otherwise the hash reads them there. f.mu is held.
 func (f *File) enqueue(buf *buffer, n int, off int64, all bool) error {
+	if all && off == f.claimed && f.hashHere(buf[:n]) {
+		buffers.Put(buf)
+		return f.failed
+	}
 	for all && off == f.claimed && len(f.queue) >= mostQueued && !f.stopped {
 		f.changed.Wait() // the hash is what all wait for
 	}
