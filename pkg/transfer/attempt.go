@@ -142,7 +142,7 @@ func (j *upload) chunk() int64 {
 
 // source makes the source of the next request.
 func (j *upload) source(ctx context.Context, to int64) (*source, error) {
-	first, err := j.open(ctx)
+	first, err := j.open(ctx, to)
 	if err != nil {
 		return nil, err
 	}

@@ -5,12 +5,13 @@
 //
 //   - [Uploader] goes down a ladder until a blob is there: it is, another
 //     repository of the registry has it, one request, several. A file is hashed
-//     beside while the kernel sends it. What registries do not take is a table
-//     (traits) and what was learned of them ([Profiles]), not branches; sessions
-//     that did not end are in journals.
+//     beside while the kernel sends it; where more are sent at once than there are
+//     processors, each is read once, hashed and sent from there. What registries do
+//     not take is a table (traits) and what was learned of them ([Profiles]), not
+//     branches; sessions that did not end are in journals.
 //   - [Fetcher.Download] brings what is missing of a blob into a partial.File: over
 //     one connection first, then over as many lanes as make it faster, which one
-//     governor decides for all blobs; from mirrors in their order, from the
+//     governor decides for all blobs, and none as long as this side is slower than one; from mirrors in their order, from the
 //     registry last. [Fetcher.Fetch] gives one stream and goes on where it was cut.
 //   - [Copy] copies a graph: blobs first, what names them after, so that
 //     whoever finds a manifest finds all that it names. Between registries large

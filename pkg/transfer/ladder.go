@@ -245,16 +245,21 @@ func (j *upload) explain(ctx context.Context, err error) error {
 }
 
 // open opens the blob once, to see whether it is a file that can be hashed
-// beside. Other sources are hashed while they are read.
-func (j *upload) open(ctx context.Context) (first io.ReadCloser, err error) {
+// beside. Other sources are hashed while they are read, and so are files of which
+// many are sent at once, as long as all goes well: hashing beside takes a second
+// reading, which pays where a processor is free for it, and when a part is sent again.
+func (j *upload) open(ctx context.Context, to int64) (first io.ReadCloser, err error) {
 	if j.opened || j.desc.Digest != "" && !j.unproven || j.blob.Size < besideFrom {
 		return nil, nil
 	}
-	j.opened = true
 	rc, err := j.blob.Open()
 	if err != nil {
 		return nil, &readError{err}
 	}
+	if j.left == nil && j.acked == 0 && to == j.blob.Size && j.u.crowded(j.blob.Size) {
+		return rc, nil
+	}
+	j.opened = true
 	file, ok := rc.(localFile)
 	if !ok {
 		return rc, nil

@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"net/http"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -69,6 +71,7 @@ type Uploader struct {
 	progress progress.Reporter
 	inFlight *semaphore.Weighted // bytes
 	hashing  *semaphore.Weighted // passes over files that nothing is sent of
+	underWay atomic.Int64        // bytes of all blobs that are being moved
 
 	look sync.Once
 	left []leftJournal
@@ -192,6 +195,8 @@ func (u *Uploader) move(ctx context.Context, j *upload) (Outcome, error) {
 		}
 		defer u.inFlight.Release(size)
 	}
+	u.underWay.Add(j.blob.Size)
+	defer u.underWay.Add(-j.blob.Size)
 	defer j.close()
 	outcome, err := j.run(ctx)
 	u.mu.Lock()
@@ -217,6 +222,12 @@ func (u *Uploader) count(j *upload, outcome Outcome) {
 	case Copied:
 	}
 	u.o.Digests.Saw(u.host(), u.repo.Reference().Repository, j.desc.Digest)
+}
+
+// crowded reports whether so much is under way that no processor is free for a second
+// goroutine of a blob of size bytes.
+func (u *Uploader) crowded(size int64) bool {
+	return u.underWay.Load()/int64(runtime.GOMAXPROCS(0)) >= size
 }
 
 func (u *Uploader) host() string { return u.repo.Reference().Host() }

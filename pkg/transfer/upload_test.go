@@ -9,8 +9,10 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/olareg/olareg/config"
@@ -258,6 +260,60 @@ func TestFilesAreSentByTheKernel(t *testing.T) {
 	var size *ingest.SizeError
 	if _, err := u.Ingest(t.Context(), blob); !errors.As(err, &size) {
 		t.Errorf("err = %v", err)
+	}
+}
+
+// Of more files than there are processors each is read once: hashed and sent out of
+// the same buffer. When a connection breaks, what was sent is not sent again.
+func TestManyFilesAreReadOnce(t *testing.T) {
+	for name, cut := range map[string]bool{"all goes well": false, "a connection breaks": true} {
+		t.Run(name, func(t *testing.T) {
+			checkGoroutines(t)
+			const size = 5 * mib
+			files := 2 * runtime.GOMAXPROCS(0)
+			// None is opened before all are under way.
+			var begun sync.WaitGroup
+			begun.Add(files)
+			broken := breaks(2*mib, 1)
+			reg := newRegistry(t, config.Config{}, func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+				if r.Method == http.MethodPost {
+					begun.Done()
+					begun.Wait()
+				}
+				if cut {
+					broken(w, r, next)
+					return
+				}
+				next.ServeHTTP(w, r)
+			})
+			repo := reg.repository(t, "team/model", remote.Options{})
+			u := transfer.NewUploader(repo, transfer.UploadOptions{})
+			var opened atomic.Int64
+			var group sync.WaitGroup
+			for range files {
+				raw := randomBytes(size)
+				blob := fileBlob(t, raw)
+				open := blob.Open
+				blob.Open = func() (io.ReadCloser, error) {
+					opened.Add(1)
+					return open()
+				}
+				group.Go(func() {
+					if _, err := u.Ingest(t.Context(), blob); err != nil {
+						t.Error(err)
+					}
+					stored(t, repo, raw)
+				})
+			}
+			group.Wait()
+			all := int64(files) * size
+			if n := reg.bytesReceived(); n != all {
+				t.Errorf("%d bytes were sent, of %d", n, all)
+			}
+			if n := opened.Load(); n != int64(files) && !cut {
+				t.Errorf("%d files were opened %d times", files, n)
+			}
+		})
 	}
 }
 
