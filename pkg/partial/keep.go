@@ -21,7 +21,7 @@ const (
 	// A smaller blob gets a journal only when it is suspended.
 	keepFrom = 4 << 20
 	// After so many bytes, or so much time, the journal learns what was written.
-	logEvery     = 4 << 20
+	logEvery     = 1 << 20
 	logEveryTime = time.Second
 	// After so many bytes, or so much time, what was written is put on disk and
 	// the journal says so.

@@ -73,6 +73,9 @@ func (f *File) put(buf *buffer, n int, off int64) error {
 	}
 	all := Span{off, off + int64(n)}
 	f.mu.Lock()
+	for f.nearlyNext(off) {
+		f.changed.Wait()
+	}
 	fresh := f.begun.lacks(all)
 	f.begun = f.begun.add(all)
 	f.mu.Unlock()
@@ -93,6 +96,16 @@ func (f *File) put(buf *buffer, n int, off int64) error {
 		f.area.keeper.add(f.area)
 	}
 	return err
+}
+
+// catchUp is how far the hash may be behind somebody who waits for it.
+const catchUp = 256 << 20
+
+// nearlyNext reports whether bytes at off are what comes next for the hash when it has
+// read what others brought before them. Who has them waits so long: otherwise the hash
+// would stay behind, and read all that follows from the file too. f.mu is held.
+func (f *File) nearlyNext(off int64) bool {
+	return !f.stopped && f.claimed < off && off-f.claimed <= catchUp && f.written.end(f.claimed) == off
 }
 
 // enqueue gives the bytes at off to the hash, when they are what is next and all
