@@ -55,20 +55,50 @@ func parseTarHeader(b []byte) (tarHeader, *fault) {
 	}
 	h := tarHeader{kind: b[156], name: text(b[:100])}
 	switch {
+	case string(b[257:263]) == "ustar\x00" && string(b[508:512]) == "tar\x00":
+		return h, refused("its header is one of star, which some readers take for another name")
 	case string(b[257:265]) == "ustar\x0000":
 		if prefix := text(b[345:500]); prefix != "" {
 			h.name = prefix + "/" + h.name
 		}
 	case string(b[257:265]) == "ustar  \x00": // GNU: there is something else in the place of the prefix
-		if !isTime(b[345:357]) || !isTime(b[357:369]) {
-			return h, refused("its header has text where GNU tar has times, which some readers take for a part of its name")
+		// The time of the last access, which only incremental dumps have. Python's tarfile
+		// takes it for a prefix, and Go's archive/tar when one of the times is no number.
+		if b[345] != 0 {
+			return h, refused("its header has something where GNU tar has times, which some readers take for a part of its name")
 		}
 	default:
 		return h, refused("its header is neither of POSIX nor of GNU tar")
 	}
 	var f *fault
-	h.size, f = parseSize(b[124:136])
-	return h, f
+	if h.size, f = parseSize(b[124:136]); f != nil {
+		return h, f
+	}
+	return h, checkNumbers(b)
+}
+
+// otherNumbers are the fields with numbers that do not matter here.
+var otherNumbers = []struct {
+	name     string
+	from, to int
+}{
+	{"mode", 100, 108},
+	{"user ID", 108, 116},
+	{"group ID", 116, 124},
+	{"modification time", 136, 148},
+	{"major device number", 329, 337},
+	{"minor device number", 337, 345},
+}
+
+// checkNumbers refuses a header with a number that is none: Go's archive/tar does not
+// read it, and GNU tar fails at it.
+func checkNumbers(b []byte) *fault {
+	for _, n := range otherNumbers {
+		if field := b[n.from:n.to]; !isNumber(field) {
+			return refused("its %s %q is no number", n.name, field)
+		}
+	}
+	return nil
 }
 
 // checkSum compares the sum of a header: that of its bytes with blanks in the
@@ -115,14 +145,32 @@ func parseSize(field []byte) (int64, *fault) {
 	return int64(n), nil
 }
 
-// isTime reports whether a field is empty or a number. Go's archive/tar takes it for
-// the beginning of a prefix otherwise, as its own writer made them before Go 1.8.
-func isTime(field []byte) bool {
-	if field[0] == 0 || field[0]&0x80 != 0 {
+// isNumber reports whether a field is empty or a number of 64 bits: octal, or with the
+// highest bit set binary, as GNU tar writes one that is negative or has no room in octal.
+func isNumber(field []byte) bool {
+	switch field[0] {
+	case 0x80:
+		return isBinary(field[1:], 0)
+	case 0xff:
+		return isBinary(field[1:], 0xff)
+	}
+	if isZero(field) {
 		return true
 	}
 	_, ok := octal(field)
 	return ok
+}
+
+// isBinary reports whether what follows the first byte of a binary number fits into
+// 64 bits: whatever is before the last eight bytes may only repeat the sign.
+func isBinary(rest []byte, sign byte) bool {
+	for len(rest) > 8 {
+		if rest[0] != sign {
+			return false
+		}
+		rest = rest[1:]
+	}
+	return len(rest) < 8 || rest[0]&0x80 == sign&0x80
 }
 
 // octal reads a number that ends at a NUL or a blank, and may have blanks before it.
@@ -154,6 +202,27 @@ type paxRecords struct {
 	hasSize bool
 }
 
+// paxTexts and paxNumbers are the records, size apart, that Go's archive/tar takes for
+// fields of the header. It does not read an archive where one of them is malformed.
+var (
+	paxTexts   = map[string]bool{"path": true, "linkpath": true, "uname": true, "gname": true}
+	paxNumbers = map[string]func(string) bool{
+		"uid": isInteger, "gid": isInteger,
+		"atime": isPAXTime, "mtime": isPAXTime, "ctime": isPAXTime,
+	}
+)
+
+func isInteger(s string) bool {
+	_, err := strconv.ParseInt(s, 10, 64)
+	return err == nil
+}
+
+// isPAXTime reports whether s is a number of seconds, which may have a fraction.
+func isPAXTime(s string) bool {
+	seconds, fraction, _ := strings.Cut(s, ".")
+	return isInteger(seconds) && strings.Trim(fraction, "0123456789") == ""
+}
+
 // parsePAX reads the records of an extended header: "LENGTH KEY=VALUE\n", where
 // LENGTH counts the whole record.
 func parsePAX(raw []byte) (paxRecords, *fault) {
@@ -181,6 +250,12 @@ func parsePAX(raw []byte) (paxRecords, *fault) {
 
 func (p *paxRecords) take(key, value string) *fault {
 	switch {
+	case key == "" || strings.ContainsRune(key, 0):
+		return refused("its extended header has a record whose name is %.60q", key)
+	case paxTexts[key] && strings.ContainsRune(value, 0):
+		return refused("its extended header has a record %s with a NUL in it", key)
+	case paxNumbers[key] != nil && value != "" && !paxNumbers[key](value):
+		return refused("its extended header has a record %s of %.60q, which is no number", key, value)
 	case key == "path":
 		if p.hasPath || value == "" {
 			return refused("its extended header has no name, or two")
@@ -190,7 +265,7 @@ func (p *paxRecords) take(key, value string) *fault {
 		n, err := strconv.ParseUint(value, 10, 63)
 		switch {
 		case err != nil || p.hasSize:
-			return refused("its extended header has a size of %q, or two", value)
+			return refused("its extended header has a size of %.60q, or two", value)
 		case n > artifacttypes.MaxBlobBytes:
 			return refused("its size of %d bytes is larger than any blob", n)
 		}

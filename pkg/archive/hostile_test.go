@@ -106,10 +106,55 @@ func hostileEntries() []hostile {
 	}
 }
 
+// hostileHeaders are those that readers take for different things, or that only some
+// of them read.
+func hostileHeaders() []hostile {
+	edit := func(at int, text string) func(*small) []byte {
+		return changed(func(e *entry) { e.edit = func(h []byte) { copy(h[at:], text) } })
+	}
+	inPAX := func(record string) func(*small) []byte { return with(pax(record), entry{name: someBlob}) }
+	const notANumber, noNumber = "0000x00\x00", "is no number"
+	return []hostile{
+		{name: "text in the place of a time", make: edit(345, "evil"), entry: layerName, what: "something where GNU tar has times"},
+		{name: "a time where others have a prefix", make: edit(345, "00000000000\x00"), entry: layerName, what: "something where GNU tar has times"},
+		{name: "a time that is too large", make: edit(345, "00000000000\x00\x80\x01"), entry: layerName, what: "something where GNU tar has times"},
+		{name: "a header of star", make: changed(func(e *entry) {
+			e.edit = func(h []byte) {
+				copy(h[257:], "ustar\x0000")
+				copy(h[508:], "tar\x00")
+			}
+		}), entry: layerName, what: "one of star"},
+		{name: "a mode that is no number", make: edit(100, notANumber), entry: layerName, what: `its mode "0000x00\x00" ` + noNumber},
+		{name: "a user ID that is no number", make: edit(108, notANumber), entry: layerName, what: "its user ID"},
+		{name: "a group ID that is no number", make: edit(116, notANumber), entry: layerName, what: "its group ID"},
+		{name: "a time that is no number", make: edit(136, "yesterday\x00"), entry: layerName, what: "its modification time"},
+		{name: "a major number that is none", make: edit(329, notANumber), entry: layerName, what: "its major device number"},
+		{name: "a minor number that is none", make: edit(337, notANumber), entry: layerName, what: "its minor device number"},
+		{name: "a number with a sign", make: edit(108, "-000001\x00"), entry: layerName, what: noNumber},
+		{name: "a number that is two", make: edit(108, "11 22 3\x00"), entry: layerName, what: noNumber},
+		{name: "a number that is blank", make: edit(108, "        "), entry: layerName, what: noNumber}, // GNU tar fails at it
+		{name: "a number behind a NUL", make: edit(108, "\x00000001\x00"), entry: layerName, what: noNumber},
+		{name: "a binary number of neither sign", make: edit(108, "\x81\x00\x00\x00\x00\x00\x00\x01"), entry: layerName, what: noNumber},
+		{name: "a binary time of 64 bits", make: edit(136, "\x80\x00\x00\x00\x80\x00\x00\x00\x00\x00\x00\x00"), entry: layerName, what: noNumber},
+		{name: "a binary time of more than 64 bits", make: edit(136, "\x80\x00\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00"), entry: layerName, what: noNumber},
+		{name: "a binary time that is too small", make: edit(136, "\xff\xff\xff\xff\x7f\xff\xff\xff\xff\xff\xff\xff"), entry: layerName, what: noNumber},
+		{name: "a mode of an extended header that is no number", make: with(entry{name: "x", kind: 'x', edit: func(h []byte) { copy(h[100:], notANumber) }}, entry{name: someBlob}), entry: "x", what: "its mode"},
+		{name: "a PAX record without a name", make: inPAX("=x"), what: `a record whose name is ""`},
+		{name: "a PAX record with a NUL in its name", make: inPAX("SCHILY.xattr.\x00=x"), what: `a record whose name is "SCHILY.xattr.\x00"`},
+		{name: "a NUL in the name of a link by PAX", make: inPAX("linkpath=x\x00"), what: "a record linkpath with a NUL in it"},
+		{name: "a NUL in a user by PAX", make: inPAX("uname=x\x00"), what: "a record uname with a NUL in it"},
+		{name: "a NUL in a group by PAX", make: inPAX("gname=x\x00"), what: "a record gname with a NUL in it"},
+		{name: "a user ID by PAX that is no number", make: inPAX("uid=0x1"), what: `a record uid of "0x1", which ` + noNumber},
+		{name: "a group ID by PAX that is no number", make: inPAX("gid=9223372036854775808"), what: "a record gid of"},
+		{name: "a time by PAX that is no number", make: inPAX("mtime=yesterday"), what: "a record mtime of"},
+		{name: "a time by PAX without seconds", make: inPAX("atime=.5"), what: "a record atime of"},
+		{name: "a time by PAX with two points", make: inPAX("ctime=1.5.2"), what: "a record ctime of"},
+	}
+}
+
 func hostileSizes() []hostile {
 	size := func(f func([]byte)) func(*small) []byte { return changed(func(e *entry) { e.size = f }) }
 	return []hostile{
-		{name: "text in the place of a time", make: changed(func(e *entry) { e.edit = func(h []byte) { copy(h[345:], "evil") } }), entry: layerName, what: "text where GNU tar has times"},
 		{name: "a sparse file of star", make: with(pax("SCHILY.realsize=10"), entry{name: someBlob}), what: "sparse file"},
 		{name: "a size beyond the end", make: size(octalSize(1 << 30)), entry: layerName, what: "behind the end", damaged: true},
 		{name: "a size of 8 GiB that is not there", make: size(binarySize(8 << 30)), entry: layerName, what: "behind the end", damaged: true},
@@ -268,7 +313,7 @@ func hostileOwn() []hostile {
 }
 
 func TestHostileArchivesAreRefused(t *testing.T) {
-	all := slices.Concat(hostileEntries(), hostileSizes(), hostileIndexes(), hostileOwn())
+	all := slices.Concat(hostileEntries(), hostileHeaders(), hostileSizes(), hostileIndexes(), hostileOwn())
 	for _, tt := range all {
 		t.Run(tt.name, func(t *testing.T) {
 			s := newSmall()

@@ -1,11 +1,8 @@
 package archive
 
 import (
-	"archive/tar"
-	"bytes"
 	"errors"
 	"io"
-	"slices"
 	"testing"
 
 	"github.com/opencontainers/go-digest"
@@ -127,85 +124,5 @@ func TestScanOfAMillionEntries(t *testing.T) {
 	}
 	if c.bytes > limits.ArchiveEntries*block+2*readAhead {
 		t.Errorf("%d bytes were read", c.bytes)
-	}
-}
-
-// FuzzScan reads any bytes as the headers of a tar, with sums that are right, since
-// no fuzzer finds those. What is accepted archive/tar reads too, and what the two see
-// must be the same.
-func FuzzScan(f *testing.F) {
-	var tp tape
-	for _, d := range []digest.Digest{digest.FromString("a"), digest.SHA512.FromString("b")} {
-		if err := tp.blob(ReaderBlob(ocispec.Descriptor{Digest: d, Size: 1}, "", nil)); err != nil {
-			f.Fatal(err)
-		}
-	}
-	tp.end()
-	raw := make([]byte, tp.size)
-	if _, err := (virtual{&tp}).ReadAt(raw, 0); err != nil && !errors.Is(err, io.EOF) {
-		f.Fatal(err)
-	}
-	f.Add(raw)
-	f.Add(append(emptyBlob(1), make([]byte, 2*block)...))
-	extended := emptyBlob(1)
-	copy(extended[124:], "00000000033\x00")
-	extended[156] = typePAX
-	records := make([]byte, block)
-	copy(records, "11 size=0\n\n17 path=index.jso\n")
-	f.Add(slices.Concat(extended, records, emptyBlob(2), make([]byte, 2*block)))
-	f.Fuzz(func(t *testing.T, raw []byte) {
-		raw = bytes.Clone(raw)
-		for i := 0; i+block <= len(raw); i += block {
-			if bytes.HasPrefix(raw[i+257:], []byte("ustar")) {
-				setSum(raw[i:])
-			}
-		}
-		x, err := scan(t.Context(), bytes.NewReader(raw), int64(len(raw)))
-		if err != nil {
-			return
-		}
-		seen := seenByOthers(t, raw)
-		n := 0
-		for sum, at := range x.blobs.sha256 {
-			n++
-			if at.offset < block || at.offset+at.size > int64(len(raw)) {
-				t.Fatalf("%x lies at %+v", sum, at)
-			}
-			if size, ok := seen[digest.NewDigestFromBytes(digest.SHA256, sum[:])]; !ok || size != at.size {
-				t.Errorf("%x has %d bytes, and archive/tar sees %d", sum, at.size, size)
-			}
-		}
-		for sum, at := range x.blobs.sha512 {
-			n++
-			if size, ok := seen[digest.NewDigestFromBytes(digest.SHA512, sum[:])]; !ok || size != at.size {
-				t.Errorf("%x has %d bytes, and archive/tar sees %d", sum, at.size, size)
-			}
-		}
-		if n != len(seen) {
-			t.Errorf("%d blobs, and archive/tar sees %d", n, len(seen))
-		}
-	})
-}
-
-// seenByOthers returns the blobs that archive/tar finds.
-func seenByOthers(t *testing.T, raw []byte) map[digest.Digest]int64 {
-	t.Helper()
-	seen := map[digest.Digest]int64{}
-	r := tar.NewReader(bytes.NewReader(raw))
-	for {
-		h, err := r.Next()
-		if errors.Is(err, io.EOF) {
-			return seen
-		}
-		if err != nil {
-			t.Fatalf("archive/tar does not read it: %v", err)
-		}
-		name, f := plainName(h.Name)
-		if f != nil {
-			t.Fatalf("archive/tar sees %q", h.Name)
-		}
-		if d, isBlob, f := blobName(name); isBlob && f == nil && h.Typeflag == tar.TypeReg {
-			seen[d] = h.Size
-		}
 	}
 }
