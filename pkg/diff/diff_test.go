@@ -178,6 +178,25 @@ func TestFields(t *testing.T) {
 	}
 }
 
+// Names with dots and backslashes cannot be chosen so that one field hides another.
+func TestFlattenNamesDiffer(t *testing.T) {
+	text := `{"a\\": {"b": 1}, "a.b": 2, "a\\.b": 3, "a": {"b": 4, "\\": {"b": 5}}, "": {"b": 6}, ".b": 7}`
+	before, err := diff.Flatten("config", []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 7 {
+		value := fmt.Sprintf(": %d", i+1)
+		after, err := diff.Flatten("config", []byte(strings.Replace(text, value, ": 0", 1)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c := diff.Fields(before, after); len(c) != 1 {
+			t.Errorf("value %d was changed, and %v is found", i+1, c)
+		}
+	}
+}
+
 func TestFlattenRefuses(t *testing.T) {
 	many := `{"a":0`
 	for i := range diff.MaxFields {
@@ -196,7 +215,8 @@ func TestFlattenRefuses(t *testing.T) {
 	}
 }
 
-// FuzzFlatten: what is accepted has bounded fields, whose values are JSON.
+// FuzzFlatten: what is accepted has bounded fields of different names, whose values are
+// JSON.
 func FuzzFlatten(f *testing.F) {
 	f.Add([]byte(`{"a": {"b": [1, "x", null]}, "c.d": 1e400}`))
 	f.Add([]byte(`{"\u0000": "\ud800"}`))
@@ -208,10 +228,15 @@ func FuzzFlatten(f *testing.F) {
 		if len(fields) > diff.MaxFields {
 			t.Fatalf("%d fields", len(fields))
 		}
+		names := map[string]bool{}
 		for _, x := range fields {
 			if !json.Valid([]byte(x.Value)) {
 				t.Fatalf("%q is no JSON", x.Value)
 			}
+			if names[x.Name] {
+				t.Fatalf("two fields are %q", x.Name)
+			}
+			names[x.Name] = true
 		}
 		if c := diff.Fields(fields, fields); len(c) != 0 {
 			t.Fatalf("it differs from itself: %v", c)

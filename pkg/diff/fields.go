@@ -9,7 +9,7 @@ import (
 // Field is a value that a config, a manifest or a header has under a name.
 type Field struct {
 	Source string `json:"source"` // where it stands: config, annotations, or the path of a file
-	Name   string `json:"name"`   // of a member of a member: outer.inner
+	Name   string `json:"name"`   // of a member of a member: outer.inner; see [Flatten]
 	Value  string `json:"value"`  // as JSON, which keeps the text "1" apart from the number
 }
 

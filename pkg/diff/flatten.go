@@ -18,7 +18,8 @@ const (
 )
 
 // Flatten takes a JSON object apart into fields, one per value that is no object.
-// Members of members are outer.inner; a list is one value. Numbers stay as they are
+// Members of members are outer.inner, where a dot or a backslash in a name has a
+// backslash before it; a list is one value. Numbers stay as they are
 // written. The error says why raw is no such object.
 func Flatten(source string, raw []byte) ([]Field, error) {
 	dec := json.NewDecoder(bytes.NewReader(raw))
@@ -40,6 +41,10 @@ func Flatten(source string, raw []byte) ([]Field, error) {
 	return f.fields, nil
 }
 
+// escape keeps a dot in a name from looking like one between names, and a backslash
+// from looking like that of such a dot: no two values have one name.
+var escape = strings.NewReplacer(`\`, `\\`, ".", `\.`)
+
 type flattener struct {
 	source string
 	fields []Field
@@ -52,8 +57,7 @@ func (f *flattener) object(prefix string, object map[string]any, depth int) erro
 	}
 	slices.Sort(names)
 	for _, name := range names {
-		// A dot in a name must not look like one between names.
-		path := prefix + strings.ReplaceAll(name, ".", `\.`)
+		path := prefix + escape.Replace(name)
 		inner, ok := object[name].(map[string]any)
 		if ok && len(inner) > 0 && depth < MaxFieldDepth {
 			if err := f.object(path+".", inner, depth+1); err != nil {
