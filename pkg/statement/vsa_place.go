@@ -62,8 +62,9 @@ func ParseResourceURI(uri string) (Place, bool) {
 	return parsePlace(uri)
 }
 
-// localPlaces have a path after the colon, and not the two slashes of a host.
-var localPlaces = lazyregexp.New(`^(oci:|archive:)((?:/[^/]|[A-Za-z]:/).*)$`)
+// localPlaces have a path after the colon, and not the two slashes of a host. A line
+// feed in a path is a character like others.
+var localPlaces = lazyregexp.New(`(?s)^(oci:|archive:)((?:/[^/]|[A-Za-z]:/).*)$`)
 
 func localPlace(name string) (scheme, path string, ok bool) {
 	m := localPlaces.FindStringSubmatch(name)

@@ -90,6 +90,7 @@ func TestResourceURI(t *testing.T) {
 		"registry.example.com:5000/team/demo": "oci://registry.example.com:5000/team/demo@" + d.String(),
 		"oci:/srv/models/demo":                "oci:/srv/models/demo@" + d.String(),
 		"oci:/srv/my models/a@b:c%":           "oci:/srv/my%20models/a@b:c%25@" + d.String(),
+		"oci:/srv/a\nb":                       "oci:/srv/a%0Ab@" + d.String(),
 		"oci:C:/models":                       "oci:C:/models@" + d.String(),
 		"archive:/media/a.tar":                "archive:/media/a.tar@" + d.String(),
 	} {
