@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 
 	protobundle "github.com/sigstore/protobuf-specs/gen/pb-go/bundle/v1"
 	protocommon "github.com/sigstore/protobuf-specs/gen/pb-go/common/v1"
@@ -204,7 +205,11 @@ func object(data []byte) (map[string]json.RawMessage, error) {
 		}
 		members[key] = value
 	}
-	if _, err := dec.Token(); err != nil || dec.More() {
+	if _, err := dec.Token(); err != nil {
+		return nil, err
+	}
+	// Not dec.More, for which a bracket that closes nothing is the end.
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
 		return nil, errors.New("it is not one JSON object")
 	}
 	return members, nil

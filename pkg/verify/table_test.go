@@ -163,6 +163,9 @@ func rows(t *testing.T) []row {
 		{"unknown field", m, evidence(edited(func(doc map[string]any) { doc["more"] = 1 })), release, refused, []string{"does not parse"}},
 		{"duplicate field", m, evidence(retold(replaceIn(`"dsseEnvelope":`, `"mediaType":"x","dsseEnvelope":`))), release, refused, []string{"does not parse"}},
 		{"duplicate field beside rawBytes", m, evidence(retold(replaceIn(`"publicKey":{"hint":""}`, `"publicKey":{"rawBytes":"","rawBytes":""}`))), release, refused, []string{"does not parse"}},
+		{"something behind a bundle with rawBytes", m, evidence(append(edited(func(doc map[string]any) {
+			at(doc, "verificationMaterial")["publicKey"] = map[string]any{"rawBytes": keys()["release"].PEM(), "keyDetails": "PKIX_ECDSA_P256_SHA_256"}
+		}), "} evil"...)), release, refused, []string{"does not parse"}},
 		{"payload is no JSON", m, evidence(by("release", []byte("hello"))), release, refused, []string{"not JSON"}},
 		{"payload is empty", m, evidence(by("release", nil)), release, refused, nil},
 		{"not a bundle", m, evidence([]byte("hello")), release, refused, []string{"is not usable"}},
