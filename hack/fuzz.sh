@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs every fuzz target of the module for FUZZTIME each (10s). FUZZ_EXCEPT, a
-# regular expression, leaves packages out.
+# Runs every fuzz target of the module for FUZZTIME each (10s), the others also when one
+# has failed. FUZZ_EXCEPT, a regular expression, leaves packages out.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -21,6 +21,7 @@ run() {
 }
 
 count=0
+failed=()
 # Only packages that have a target are built; the names come from the test
 # binary itself, so that none is forgotten.
 while read -r file; do
@@ -29,14 +30,25 @@ while read -r file; do
 		echo "fuzz: $package is left out"
 		continue
 	fi
-	for target in $(go test -run '^$' -list '^Fuzz' "$package" | grep '^Fuzz'); do
+	# A package that does not build has no names either, which is no reason to pass it over.
+	if ! names=$(go test -run '^$' -list '^Fuzz' "$package") || ! targets=$(grep '^Fuzz' <<<"$names"); then
+		printf '%s\n' "$names"
+		failed+=("$package, whose targets cannot be listed")
+		continue
+	fi
+	for target in $targets; do
 		echo "fuzz: $package $target for $time"
-		run "$package" "$target"
+		run "$package" "$target" || failed+=("$package $target")
 		count=$((count + 1))
 	done
 done < <(grep -rl --include='*_test.go' --exclude-dir=e2e --exclude-dir=bin '^func Fuzz' . |
 	sed 's|^\./||' | awk -F/ -v OFS=/ '{ f = $0; $NF = ""; if (!seen[$0]++) print f }' | sort)
 
+if [ "${#failed[@]}" -gt 0 ]; then
+	echo "fuzz: $count targets ran; failed:" >&2
+	printf 'fuzz: %s\n' "${failed[@]}" >&2
+	exit 1
+fi
 if [ "$count" -eq 0 ]; then
 	echo "fuzz: no target was found" >&2
 	exit 1
