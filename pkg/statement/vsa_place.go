@@ -87,6 +87,10 @@ func parseLocalPlace(scheme, escaped string) (Place, bool) {
 	if !ok || path.Clean(p) != p {
 		return Place{}, false
 	}
+	// What is left before a digest may be no more than the root.
+	if _, _, local := localPlace(scheme + p); !local {
+		return Place{}, false
+	}
 	pl.Name = scheme + p
 	return pl, true
 }

@@ -76,6 +76,7 @@ func TestParseResourceURI(t *testing.T) {
 		"a path with detours":       "oci:/srv/../models",
 		"a path that ends on /":     "oci:/srv/models/",
 		"a layout of half a digest": "oci:/srv/models@sha256:abc",
+		"no path":                   "archive:/@" + digest.FromString("m").String(),
 	} {
 		if got, ok := statement.ParseResourceURI(uri); ok || got != (statement.Place{}) {
 			t.Errorf("%s: %q is %+v", name, uri, got)
