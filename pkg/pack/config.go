@@ -1,11 +1,9 @@
 package pack
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 
-	modelschema "github.com/modelpack/model-spec/schema"
 	modelspec "github.com/modelpack/model-spec/specs-go/v1"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -64,7 +62,7 @@ func describe(f *facts, o Options) (*modelspec.Model, error) {
 }
 
 // encodeConfig writes the ModelPack config and has it judged by the
-// specification's own validator.
+// specification's own schema.
 func encodeConfig(m *modelspec.Model, layers []ocispec.Descriptor) ([]byte, error) {
 	m.ModelFS = modelspec.ModelFS{Type: "layers", DiffIDs: make([]digest.Digest, len(layers))}
 	for i, l := range layers {
@@ -75,9 +73,8 @@ func encodeConfig(m *modelspec.Model, layers []ocispec.Descriptor) ([]byte, erro
 	if err != nil {
 		return nil, err
 	}
-	err = modelschema.Validator(artifacttypes.MediaTypeModelConfig).Validate(bytes.NewReader(config))
-	if err != nil {
-		return nil, fmt.Errorf("%w: the ModelPack validator refuses the config: %w", ErrOverrides, err)
+	if err := validateConfig(config); err != nil {
+		return nil, fmt.Errorf("%w: the ModelPack schema refuses the config: %w", ErrOverrides, err)
 	}
 	return config, nil
 }
