@@ -42,7 +42,7 @@ func (c *Client) List(ctx context.Context, target string) (*ListResult, error) {
 	if l.archive != nil {
 		return listArchive(ctx, t, l.archive)
 	}
-	res := &ListResult{Repository: t.String()}
+	res := &ListResult{Repository: t.String(), Tags: []ListEntry{}}
 	err = l.Tags(ctx, "", func(tags []string) error {
 		for _, tag := range tags {
 			if !isFallbackTag(tag) {
@@ -74,7 +74,7 @@ func listArchive(ctx context.Context, t Target, a *archive.Archive) (*ListResult
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", t, err)
 	}
-	res := &ListResult{Repository: t.String()}
+	res := &ListResult{Repository: t.String(), Tags: []ListEntry{}}
 	for _, artifact := range slices.DeleteFunc(artifacts, isCompanion) {
 		entry := ListEntry{Digest: artifact.Descriptor.Digest.String(), Names: artifact.Names}
 		if len(artifact.Labels) > 0 {
