@@ -30,14 +30,18 @@ func attachPlain(ctx context.Context, a *artifact, said Said) (Attached, error) 
 // attachSBOM attaches the document of res, and notes where.
 func (c *Client) attachSBOM(ctx context.Context, a *artifact, o *SignOptions, res *SBOMResult) error {
 	format := bom.Format(res.Format)
-	if o == nil {
-		attached, err := attachPlain(ctx, a, Said{Predicate: res.Document, MediaType: format.MediaType()})
-		res.Attached = &attached
-		return err
-	}
+	// Readers rely on the same of a document whoever attached it: a given one is not
+	// made better by nobody's signature.
 	payload, err := statement.Attestation(a.descriptor.Digest, format.PredicateType(), res.Document)
 	if err != nil {
 		return usage(err)
+	}
+	if o == nil {
+		attached, err := attachPlain(ctx, a, Said{Predicate: res.Document, MediaType: format.MediaType()})
+		if err == nil {
+			res.Attached = &attached
+		}
+		return err
 	}
 	// Nobody is asked for a password or a token before it is known what for.
 	signer, err := c.signer(ctx, o)
