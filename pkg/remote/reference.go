@@ -10,6 +10,7 @@ import (
 	"oras.land/oras-go/v2/registry"
 
 	"github.com/modseal/modseal/artifacttypes"
+	"github.com/modseal/modseal/pkg/internal/lazyregexp"
 )
 
 // Reference names a repository in a registry, and in it a tag, a digest or
@@ -45,6 +46,8 @@ func ParseReference(s string) (Reference, error) {
 			return Reference{}, fmt.Errorf("%w: it begins with %.20q and holds credentials; write host/repository", errdef.ErrInvalidReference, scheme+"://")
 		}
 		return refuse("it is a URL; leave out the part up to ://")
+	case !ok && onlyHost.MatchString(s):
+		return refuse("it names no repository; write %s/repository", s)
 	case !ok:
 		return refuse("it names no registry; write host/%s", strings.ToLower(s))
 	case !isHost(host):
@@ -78,6 +81,10 @@ func ParseReference(s string) (Reference, error) {
 func isHost(host string) bool {
 	return host == "localhost" || strings.ContainsAny(host, ".:")
 }
+
+// onlyHost are hosts that are no name of a model with a tag: an address or a name with
+// dots, and a port; a bare name with dots may be either.
+var onlyHost = lazyregexp.New(`^(localhost(:[0-9]+)?|([A-Za-z0-9-]+\.)+[A-Za-z0-9-]+:[0-9]+|\[[0-9a-fA-F:]+\](:[0-9]+)?)$`)
 
 // whyInvalid finds the part of a reference that is wrong. It is only called for
 // references that are known to be.

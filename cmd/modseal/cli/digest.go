@@ -22,8 +22,9 @@ type digestFlags struct {
 func (a *app) digestCommand() *cobra.Command {
 	var f digestFlags
 	cmd := &cobra.Command{
-		Use:   "digest PATH",
-		Short: "Compute the OMS root digest of a directory or a file",
+		Use:        "digest PATH",
+		SuggestFor: []string{"hash", "checksum"},
+		Short:      "Compute the OMS root digest of a directory or a file",
 		Long: `Compute the root digest that an OMS signature of the directory PATH (or of the
 one file) has: the SHA-256 over the digests of its files. It says nothing about
 their names; the digest of an artifact in a registry does.`,

@@ -25,8 +25,9 @@ type gcFlags struct {
 func (a *app) gcCommand() *cobra.Command {
 	var f gcFlags
 	cmd := &cobra.Command{
-		Use:   "gc LAYOUT",
-		Short: "Remove from a layout what nothing refers to",
+		Use:        "gc LAYOUT",
+		SuggestFor: []string{"prune"},
+		Short:      "Remove from a layout what nothing refers to",
 		Long: `Remove from an OCI layout (oci:PATH) the blobs that nothing refers to: what interrupted
 commands left, and what belonged to manifests that are gone. In use is all that index.json lists,
 with a tag or without, what belongs to it, and its signatures and other referrers.

@@ -22,8 +22,9 @@ type inspectFlags struct {
 func (a *app) inspectCommand() *cobra.Command {
 	var f inspectFlags
 	cmd := &cobra.Command{
-		Use:   "inspect TARGET",
-		Short: "Show what a model is: architecture, parameters, tensors, licences, files",
+		Use:        "inspect TARGET",
+		SuggestFor: []string{"info", "describe"},
+		Short:      "Show what a model is: architecture, parameters, tensors, licences, files",
 		Long: `Show what the model is that TARGET names, by what its files say: the headers of its
 weights, its configuration, its model card. Parameters are counted from the tensors.
 

@@ -17,8 +17,9 @@ func (a *app) keygenCommand() *cobra.Command {
 	var o option.Output
 	var prefix, curve string
 	cmd := &cobra.Command{
-		Use:   "keygen",
-		Short: "Make a key pair to sign with",
+		Use:        "keygen",
+		SuggestFor: []string{"generate-key-pair"},
+		Short:      "Make a key pair to sign with",
 		Long: `Make an elliptic curve key pair: PREFIX.key, encrypted with a password from
 MODSEAL_PASSWORD, COSIGN_PASSWORD or a prompt, and PREFIX.pub for those who are to
 verify. cosign reads both. A file that exists is never overwritten.`,

@@ -18,9 +18,10 @@ type listFlags struct {
 func (a *app) listCommand() *cobra.Command {
 	var f listFlags
 	cmd := &cobra.Command{
-		Use:     "list REPOSITORY",
-		Aliases: []string{"ls"},
-		Short:   "List the tags of a repository or a layout, or what is in an archive",
+		Use:        "list REPOSITORY",
+		SuggestFor: []string{"tags"},
+		Aliases:    []string{"ls"},
+		Short:      "List the tags of a repository or a layout, or what is in an archive",
 		Long: `List the tags of a repository or a layout and the digests that they name now, or the
 artifacts in an archive by the names that can be given behind its path. Tags in which
 registries without the referrers API keep signatures are left out.`,

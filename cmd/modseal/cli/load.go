@@ -31,8 +31,9 @@ type loadFlags struct {
 func (a *app) loadCommand() *cobra.Command {
 	var f loadFlags
 	cmd := &cobra.Command{
-		Use:   "load FILE… DST",
-		Short: "Verify what archives bring by policy, then load it into a registry or a layout",
+		Use:        "load FILE… DST",
+		SuggestFor: []string{"import"},
+		Short:      "Verify what archives bring by policy, then load it into a registry or a layout",
 		Long: `Load the models of archives that modseal save wrote, or any OCI layout in a tar, with
 all signatures and attestations. DST says where to:
 

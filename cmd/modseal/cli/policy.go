@@ -26,8 +26,6 @@ $XDG_CONFIG_HOME/modseal/policy.yaml (~/.config/modseal/policy.yaml) when it exi
 
 Policies of the machine, modseal/policy.yaml in /etc/xdg and in each of $XDG_CONFIG_DIRS,
 hold besides, whatever else is said: the stricter wins.`,
-		Args: noSuchCommand,
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(a.policyInitCommand(), a.policyCheckCommand(), a.policyExplainCommand())
 	return cmd
@@ -37,8 +35,9 @@ func (a *app) policyCheckCommand() *cobra.Command {
 	var o option.Output
 	var target string
 	cmd := &cobra.Command{
-		Use:   "check [FILE]",
-		Short: "Read a policy strictly and say what is wrong or perhaps not meant",
+		Use:        "check [FILE]",
+		SuggestFor: []string{"validate", "lint"},
+		Short:      "Read a policy strictly and say what is wrong or perhaps not meant",
 		Long: `Read the policy in FILE, or the default one, strictly, load its keys, and say what
 is wrong or perhaps not meant.`,
 		Example: `  modseal policy check policy.yaml

@@ -28,8 +28,9 @@ type policyInitFlags struct {
 func (a *app) policyInitCommand() *cobra.Command {
 	var f policyInitFlags
 	cmd := &cobra.Command{
-		Use:   "init [TARGET]",
-		Short: "Write a policy to begin with",
+		Use:        "init [TARGET]",
+		SuggestFor: []string{"create", "new"},
+		Short:      "Write a policy to begin with",
 		Long: `Write a policy that accepts what the given signers signed in the repositories below
 the given prefix, and nothing else.
 

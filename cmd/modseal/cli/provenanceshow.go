@@ -25,8 +25,9 @@ type provenanceShowFlags struct {
 func (a *app) provenanceShowCommand() *cobra.Command {
 	var f provenanceShowFlags
 	cmd := &cobra.Command{
-		Use:   "show TARGET",
-		Short: "Show the provenance that is attached to a model, and by whom",
+		Use:        "show TARGET",
+		SuggestFor: []string{"get", "list"},
+		Short:      "Show the provenance that is attached to a model, and by whom",
 		Long: `Show the SLSA provenance, v1 and v0.2, that is attached to the model that TARGET
 names. Whether its signature is right is checked only when somebody is named to be
 trusted; it ends with 3 when none is by them. Whether a model may be used, verify

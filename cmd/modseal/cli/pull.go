@@ -34,8 +34,9 @@ type pullFlags struct {
 func (a *app) pullCommand() *cobra.Command {
 	var f pullFlags
 	cmd := &cobra.Command{
-		Use:   "pull REF -o DIR",
-		Short: "Verify a model by policy, then fetch its files",
+		Use:        "pull REF -o DIR",
+		SuggestFor: []string{"download", "fetch", "get"},
+		Short:      "Verify a model by policy, then fetch its files",
 		Long: `Resolve REF once, verify signatures and policy on its digest, and only then fetch
 the files, each checked against its digest while it streams. No file appears in
 DIR under its final name before all of them are good.

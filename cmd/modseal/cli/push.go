@@ -34,8 +34,9 @@ type pushFlags struct {
 
 func (a *app) pushCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "push DIR REF",
-		Short: "Pack a model directory, store it in a registry and sign it",
+		Use:        "push DIR REF",
+		SuggestFor: []string{"upload", "publish"},
+		Short:      "Pack a model directory, store it in a registry and sign it",
 		Long: `Pack the model in DIR (a directory or one file), store it at REF and, with --key
 or --keyless, sign it. The files are read once: they are hashed while they are sent. The tag is
 set last, so that whoever sees it sees the signatures too.
@@ -66,8 +67,9 @@ The same files give the same digest on every machine and every day.`,
 
 func (a *app) packCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "pack DIR TARGET",
-		Short: "Pack a model directory into an OCI layout or a registry",
+		Use:        "pack DIR TARGET",
+		SuggestFor: []string{"build"},
+		Short:      "Pack a model directory into an OCI layout or a registry",
 		Long: `Pack the model in DIR (a directory or one file) and store it at TARGET, an OCI
 layout on disk or a registry reference. It does what push does; only people say
 "pack" when they think of a directory.`,

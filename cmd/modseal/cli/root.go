@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -139,11 +138,8 @@ a local path (./PATH, /PATH, dir:PATH).`,
 		Version:       buildVersion().Version,
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		Args:          noSuchCommand,
-		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usageError(cmd, flagError(err)) })
-	root.SuggestionsMinimumDistance = 2
+	root.SetFlagErrorFunc(flagError)
 	root.SetUsageTemplate(root.UsageTemplate() + exitHelp)
 	root.AddGroup(
 		&cobra.Group{ID: groupModel, Title: "Models:"},
@@ -163,6 +159,8 @@ a local path (./PATH, /PATH, dir:PATH).`,
 	add(groupRegistry, a.loginCommand(), a.logoutCommand(), a.serveCommand(), a.gcCommand())
 	root.AddCommand(a.versionCommand())
 	root.InitDefaultCompletionCmd()
+	root.SetHelpCommand(helpCommand(root))
+	suggestCommands(root)
 	return root
 }
 
@@ -172,18 +170,6 @@ const (
 	groupTrust    = "trust"
 	groupRegistry = "registry"
 )
-
-// noSuchCommand explains an argument that is no command.
-func noSuchCommand(cmd *cobra.Command, args []string) error {
-	if len(args) == 0 {
-		return nil
-	}
-	msg := fmt.Sprintf("unknown command %q", args[0])
-	if s := cmd.SuggestionsFor(args[0]); len(s) > 0 {
-		msg += "; did you mean " + strings.Join(s, " or ") + "?"
-	}
-	return usageError(cmd, errors.New(msg))
-}
 
 // noEmptyFlags refuses a flag that is given and empty: nearly always a variable
 // of a script that is not set, and never what was meant.

@@ -64,11 +64,12 @@ const saveExample = `  # several models, with the keys and the policy by which t
 func (a *app) saveCommand() *cobra.Command {
 	var f saveFlags
 	cmd := &cobra.Command{
-		Use:     "save REF… -o FILE",
-		Short:   "Verify models by policy, then write them into one file for a site without network",
-		Long:    saveLong,
-		Example: saveExample,
-		Args:    saveArgs,
+		Use:        "save REF… -o FILE",
+		SuggestFor: []string{"export"},
+		Short:      "Verify models by policy, then write them into one file for a site without network",
+		Long:       saveLong,
+		Example:    saveExample,
+		Args:       saveArgs,
 	}
 	f.addFlags(cmd.Flags())
 	addConcurrency(cmd, &f.concurrency)

@@ -28,8 +28,9 @@ type sbomShowFlags struct {
 func (a *app) sbomShowCommand() *cobra.Command {
 	var f sbomShowFlags
 	cmd := &cobra.Command{
-		Use:   "show TARGET",
-		Short: "Show the bill of materials that is attached to a model",
+		Use:        "show TARGET",
+		SuggestFor: []string{"get", "list"},
+		Short:      "Show the bill of materials that is attached to a model",
 		Long: `Write the bill of materials that is attached to the model that TARGET names to
 standard output as it is, whoever made it: CycloneDX and SPDX in JSON, signed in a
 bundle or attached as it is.

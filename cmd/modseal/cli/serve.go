@@ -23,8 +23,9 @@ type serveFlags struct {
 func (a *app) serveCommand() *cobra.Command {
 	var f serveFlags
 	cmd := &cobra.Command{
-		Use:   "serve DIR|archive:FILE",
-		Short: "Serve a directory of OCI layouts, or an archive, as a registry",
+		Use:        "serve DIR|archive:FILE",
+		SuggestFor: []string{"registry"},
+		Short:      "Serve a directory of OCI layouts, or an archive, as a registry",
 		Long: `Serve DIR as an OCI registry until interrupted. Each repository is the OCI layout
 at DIR/<repository>, so that "modseal pack ./model oci:DIR/team/model:v1" makes
 what is served as team/model:v1.

@@ -24,8 +24,9 @@ type treeFlags struct {
 func (a *app) treeCommand() *cobra.Command {
 	var f treeFlags
 	cmd := &cobra.Command{
-		Use:   "tree TARGET",
-		Short: "Show what refers to a model: signatures, attestations, SBOMs",
+		Use:        "tree TARGET",
+		SuggestFor: []string{"referrers", "discover"},
+		Short:      "Show what refers to a model: signatures, attestations, SBOMs",
 		Long: `Show what refers to the artifact that TARGET names, and what refers to that. What
 a bundle is, what it says and who it says has signed it come from the bundle. Whether
 its signature is right is checked only when somebody is named to be trusted: then

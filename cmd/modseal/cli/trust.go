@@ -27,8 +27,6 @@ It is in $XDG_CONFIG_HOME/modseal/trust, by default ~/.config/modseal/trust.
 What is in the store is not trusted for being there: a policy or a flag must name
 it, such as trust:NAME. Only "trust update", keyless signing, and verification
 without --offline ask the network.`,
-		Args: noSuchCommand,
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(a.trustAddCommand(), a.trustUpdateCommand(), a.trustShowCommand(), a.trustExportCommand(), a.trustImportCommand(), a.trustRemoveCommand())
 	return cmd
@@ -55,8 +53,9 @@ func (a *app) trustAddCommand() *cobra.Command {
 	var addition modseal.TrustAddition
 	var fetched string
 	cmd := &cobra.Command{
-		Use:   "add KIND NAME FILE",
-		Short: "Keep trust material from a file in the store",
+		Use:        "add KIND NAME FILE",
+		SuggestFor: []string{"new"},
+		Short:      "Keep trust material from a file in the store",
 		Long: `Keep what is in FILE under NAME. KIND is root (trusted_root.json of a Sigstore
 instance), signing-config (signing_config.json, version 0.2), key (a public key,
 PEM) or certificate (PEM: a root and, in any order, its intermediates).
@@ -113,8 +112,9 @@ func (a *app) trustShowCommand() *cobra.Command {
 	var check bool
 	var maxAge time.Duration
 	cmd := &cobra.Command{
-		Use:   "show [NAME|FILE]",
-		Short: "Show what is kept, how old it is and when it expires",
+		Use:        "show [NAME|FILE]",
+		SuggestFor: []string{"list", "ls"},
+		Short:      "Show what is kept, how old it is and when it expires",
 		Long: `Show the trust store, what it has under NAME, or what is in FILE: a trusted root, a
 signing configuration, a key, certificates, or what "trust export" wrote. A name goes
 before a file; write ./FILE for a file that is called like something in the store.
@@ -162,11 +162,12 @@ the exit code is 4 when something has nothing valid in it any more, or is older 
 func (a *app) trustRemoveCommand() *cobra.Command {
 	var o option.Output
 	cmd := &cobra.Command{
-		Use:     "remove NAME…",
-		Short:   "Remove trust material from the store",
-		Long:    "Remove what the store has under each NAME, of every kind. Policies that name it decide\nnothing then.",
-		Example: "  modseal trust remove corp",
-		Args:    cobra.MinimumNArgs(1),
+		Use:        "remove NAME…",
+		SuggestFor: []string{"delete", "rm"},
+		Short:      "Remove trust material from the store",
+		Long:       "Remove what the store has under each NAME, of every kind. Policies that name it decide\nnothing then.",
+		Example:    "  modseal trust remove corp",
+		Args:       cobra.MinimumNArgs(1),
 	}
 	o.AddFlags(cmd.Flags())
 	cmd.ValidArgsFunction = a.completeTrust

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -54,15 +53,6 @@ func valuesApart(cmd *cobra.Command, args, positional []string) error {
 		return usageError(cmd, fmt.Errorf("%q is no value of --%s, which takes one only behind =: write --%[2]s=%[1]s (or ./%[1]s for a file of that name)", args[i+1], name))
 	}
 	return nil
-}
-
-// flagError says of a flag that is on or off what it takes, and not how Go reads that.
-func flagError(err error) error {
-	var invalid *pflag.InvalidValueError
-	if errors.As(err, &invalid) && invalid.GetFlag().Value.Type() == "bool" {
-		return fmt.Errorf("invalid argument %q for \"--%s\" flag: it is neither true nor false", invalid.GetValue(), invalid.GetFlag().Name)
-	}
-	return err
 }
 
 // flagGroups refuses flags that exclude each other, and asks for those that are

@@ -31,8 +31,9 @@ type verifyFlags struct {
 func (a *app) verifyCommand() *cobra.Command {
 	var f verifyFlags
 	cmd := &cobra.Command{
-		Use:   "verify TARGET",
-		Short: "Verify a model in a registry, a layout or a directory",
+		Use:        "verify TARGET",
+		SuggestFor: []string{"verify-attestation"},
+		Short:      "Verify a model in a registry, a layout or a directory",
 		Long: `Verify the signatures of the model that TARGET names by key, identity or policy. Of a
 registry or a layout only manifests and signatures are read, and tars of grouped
 small files where a signature lists what is in them; no weights.
