@@ -52,6 +52,10 @@ func (c *Client) Scan(ctx context.Context, target string, o ScanOptions) (*ScanR
 	if err := scan.CheckAllowed(o.Allow); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrUsage, err)
 	}
+	t, err := ParseTarget(target)
+	if err != nil {
+		return nil, err
+	}
 	v, a, err := c.viewTarget(ctx, target)
 	if err != nil {
 		return nil, err
@@ -65,7 +69,7 @@ func (c *Client) Scan(ctx context.Context, target string, o ScanOptions) (*ScanR
 	var proof *scanProof
 	switch {
 	case a == nil:
-		res.Reference = target
+		res.Reference = t.String()
 		res.Warnings = ownAllowances(v.dirName())
 	default:
 		res.Reference, res.Digest = a.location.String(), a.descriptor.Digest.String()
