@@ -3,7 +3,9 @@ package modseal
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -68,9 +70,13 @@ func (e *PromotionsError) Count() string {
 func (e *PromotionsError) Unwrap() error { return e.Err }
 
 // ReadPromotionPlan reads a declared set of promotions. That it cannot be read, or
-// is none, is an [ErrUsage].
+// is none, is an [ErrUsage]; where there is no such file the error wraps
+// fs.ErrNotExist instead.
 func ReadPromotionPlan(file string) (*promotion.Plan, error) {
 	text, err := readSmall(file, limits.PlanBytes)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("plan: %w", err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: plan: %w", ErrUsage, err)
 	}

@@ -254,7 +254,7 @@ func readOverrides(dir string) (pack.Overrides, error) {
 	}
 	o, err := pack.ParseOverrides(text)
 	if err != nil {
-		return pack.Overrides{}, fmt.Errorf("%s: %w", name, err)
+		return pack.Overrides{}, fmt.Errorf("%w: %s: %w", ErrUsage, name, err)
 	}
 	return o, nil
 }

@@ -79,6 +79,10 @@ func ParseOverrides(text []byte) (Overrides, error) {
 		} `yaml:"scan"`
 	}
 	err := yaml.NewDecoder(bytes.NewReader(text), yaml.Strict()).Decode(&doc)
+	var unknown *yaml.UnknownFieldError
+	if errors.As(err, &unknown) {
+		return Overrides{}, fmt.Errorf("%w: line %d: %s; known are model, annotations, exclude, roles (path, role) and scan (allowGlobals)", ErrOverrides, unknown.GetToken().Position.Line, unknown.GetMessage())
+	}
 	if err != nil && !errors.Is(err, io.EOF) {
 		return Overrides{}, fmt.Errorf("%w: %s", ErrOverrides, yaml.FormatError(err, false, false))
 	}

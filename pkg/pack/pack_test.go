@@ -231,6 +231,9 @@ func TestOverridesAreStrict(t *testing.T) {
 			}
 		})
 	}
+	if _, err := pack.ParseOverrides([]byte("annotations: {a: b}\nmodle: {}")); !strings.Contains(fmt.Sprint(err), `line 2: unknown field "modle"; known are model, annotations, exclude, `) {
+		t.Error(err)
+	}
 	if o, err := pack.ParseOverrides(nil); err != nil || len(o.Set) != 0 {
 		t.Errorf("an empty file: %+v, %v", o, err)
 	}

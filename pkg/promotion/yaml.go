@@ -81,6 +81,11 @@ func line(n ast.Node) int {
 	return 0
 }
 
+// knownFields says what may stand where. A test holds it to the types.
+const knownFields = "a plan has version, defaults and promotions; each of the promotions has from, to, overwrite, expect and what " +
+	"defaults has, too: policy, destinationPolicy, sign, verifierId, levels and renew; sign has key, certificate, " +
+	"certificateChain, keyless, signingConfig and trustedRoot"
+
 // refused makes an [*Error] of what the parser or the decoder says.
 func refused(name string, err error) error {
 	e := &Error{Name: name, Message: err.Error()}
@@ -96,6 +101,10 @@ func refused(name string, err error) error {
 		e.Message = syntax.GetMessage()
 		if t := syntax.GetToken(); t != nil && t.Position != nil {
 			e.Line = t.Position.Line
+		}
+		var unknown *yaml.UnknownFieldError
+		if errors.As(err, &unknown) {
+			e.Message += "; " + knownFields
 		}
 	}
 	return e

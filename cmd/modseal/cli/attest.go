@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -80,6 +81,9 @@ func (a *app) runAttest(ctx context.Context, target string, f *attestFlags) erro
 		PredicateType: f.predicateType,
 		Predicate:     predicate,
 	})
+	if errors.Is(err, statement.ErrInvalid) && f.predicate != "-" {
+		return fmt.Errorf("%s: %w", f.predicate, err)
+	}
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"syscall"
 
@@ -324,6 +325,8 @@ func hints(err error) []string {
 		return []string{"give the password that the key was made with, in MODSEAL_PASSWORD or COSIGN_PASSWORD, or unset both to be asked"}
 	case isOfTrust(err):
 		return trustHints(err)
+	case withoutDirectory(err):
+		return []string{"the working directory was removed: cd to one that is there, or name files from /"}
 	case errors.Is(err, store.ErrBusy):
 		return []string{"try again when the other commands are done, or let gc wait for them with --wait"}
 	case errors.Is(err, source.ErrChanged):
@@ -338,6 +341,13 @@ func hints(err error) []string {
 		return []string{"move the file away, pull into another directory, or replace it with --overwrite"}
 	}
 	return hintsByClass(err)
+}
+
+// withoutDirectory reports whether a relative name could not be read, since the working
+// directory is gone.
+func withoutDirectory(err error) bool {
+	var call *os.SyscallError
+	return errors.As(err, &call) && call.Syscall == "getwd"
 }
 
 // bringAgain says which files of an archive are to be carried once more.

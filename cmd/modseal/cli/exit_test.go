@@ -4,6 +4,9 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -77,5 +80,59 @@ func TestListIsNotAdvisedAgain(t *testing.T) {
 		if got := hints(err); len(got) != want {
 			t.Errorf("%s: %q", op, got)
 		}
+	}
+}
+
+// A relative name needs a working directory, and whoever has none is told.
+func TestWithoutAWorkingDirectory(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("Windows keeps directories that a process stands in")
+	}
+	dir := filepath.Join(t.TempDir(), "gone")
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(dir)
+	if err := os.Remove(dir); err != nil {
+		t.Fatal(err)
+	}
+	if code, _, stderr := call(t, "check", "x.tar"); code == exitDone || !strings.Contains(stderr, "next: the working directory was removed: cd to one") {
+		t.Errorf("exit code %d: %s", code, stderr)
+	}
+}
+
+// What is wrong in a file is told with the name of the file, and by one exit code.
+func TestFilesThatAreWrong(t *testing.T) {
+	t.Setenv("XDG_STATE_HOME", t.TempDir())
+	dir := t.TempDir()
+	write := func(name, text string) string {
+		t.Helper()
+		file := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return file
+	}
+	layout := "oci:" + filepath.Join(dir, "layout") + ":v1"
+	model := filepath.Dir(write("model/config.json", "{}"))
+	if code, _, stderr := call(t, "pack", model, layout); code != exitDone {
+		t.Fatal(stderr)
+	}
+	predicate, plan := write("p.json", `{"a":`), write("plan.yaml", "version: 1\npolicies: [a]\n")
+	overrides := write("other/modseal.yaml", "modle: {}\n")
+	for args, want := range map[string]string{
+		"attest " + layout + " --type custom --key k --predicate " + predicate: predicate + ": predicate: ",
+		"promote --plan " + plan:                         plan + `:2: unknown field "policies"; a plan has version, `,
+		"pack " + filepath.Dir(overrides) + " " + layout: overrides + `: invalid override: line 1: unknown field "modle"; known are model, `,
+	} {
+		if code, _, stderr := call(t, strings.Fields(args)...); code != exitUsage || !strings.Contains(stderr, want) {
+			t.Errorf("%s: exit code %d: %s", args, code, stderr)
+		}
+	}
+	if code, _, stderr := call(t, "promote", "--plan", plan+"x"); code != exitNotFound {
+		t.Errorf("exit code %d: %s", code, stderr)
 	}
 }
