@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -253,6 +254,9 @@ func isRegular(path string) bool {
 // for somebody to write to it.
 func openRegular(path string) (*os.File, int64, error) {
 	info, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, 0, &fs.PathError{Op: "archive", Path: path, Err: fs.ErrNotExist} // and no word of how it was looked for
+	}
 	if err != nil {
 		return nil, 0, err
 	}

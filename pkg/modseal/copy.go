@@ -100,16 +100,16 @@ func (c *Client) Copy(ctx context.Context, src, dst string, o CopyOptions) (*Cop
 	if err != nil {
 		return nil, err
 	}
-	if from.Reference == "" {
-		return nil, fmt.Errorf("%w: %s has no tag or digest", ErrUsage, from.Target)
+	if err := from.checkNamed(); err != nil {
+		return nil, err
 	}
 	t, err := destinationOf(dst, from.Target, false)
 	if err != nil {
 		return nil, err
 	}
-	desc, err := from.Resolve(ctx, from.Reference)
+	desc, err := from.find(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", from.Target, err)
+		return nil, err
 	}
 	return c.copyOne(ctx, &copySource{location: from, descriptor: desc}, t, o)
 }

@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -47,7 +49,7 @@ func openArchives(ctx context.Context, files []string) (*archives, error) {
 	for _, name := range names {
 		a, err := archive.Open(ctx, name, archive.OpenOptions{Beside: besides(files)})
 		if err != nil {
-			return nil, errors.Join(err, h.close())
+			return nil, errors.Join(wholeArchive(name, err), h.close())
 		}
 		h.all = append(h.all, a)
 		if err := h.lookForTrust(a); err != nil {
@@ -55,6 +57,18 @@ func openArchives(ctx context.Context, files []string) (*archives, error) {
 		}
 	}
 	return h, nil
+}
+
+// wholeArchive explains a name behind that of the file, as other commands take it.
+func wholeArchive(name string, err error) error {
+	i := strings.LastIndexByte(name, ':')
+	if i < 0 || !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if info, statErr := os.Stat(name[:i]); statErr != nil || !info.Mode().IsRegular() {
+		return err
+	}
+	return usagef("there is no file %s: name the whole archive, %s; load chooses from it with --artifact '%s'", name, name[:i], name[i+1:])
 }
 
 // archiveNames returns the names of archives, that of a set in the place of its

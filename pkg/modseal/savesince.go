@@ -86,7 +86,12 @@ func (c *Client) addFile(ctx context.Context, k *farSide, file string, info fs.F
 		return err
 	}
 	if info.Mode().IsRegular() && !inventory.Looks(data) || mediaTypeOf(file) == artifacttypes.MediaTypeArchiveParts {
-		return c.addPlace(ctx, k, archivePrefix+file)
+		err := c.addPlace(ctx, k, archivePrefix+file)
+		var unreadable *archive.Error
+		if errors.As(err, &unreadable) && !inventory.Looks(data) {
+			err = fmt.Errorf("%w; and it does not begin like an inventory", err)
+		}
+		return err
 	}
 	rest, err := io.ReadAll(io.LimitReader(f, limits.InventoryBytes+1))
 	if err != nil {

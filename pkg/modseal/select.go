@@ -170,7 +170,7 @@ func (l *location) matching(ctx context.Context, pattern string, must bool) ([]s
 		return nil
 	})
 	if err == nil && must && len(found) == 0 {
-		err = fmt.Errorf("no tag matches: %w", errdef.ErrNotFound)
+		err = &AbsentError{Place: l.place(), Err: fmt.Errorf("no tag matches: %w", errdef.ErrNotFound)}
 	}
 	switch {
 	case err == nil:
@@ -188,9 +188,9 @@ func resolveAll(ctx context.Context, found []selectedArtifact) error {
 	group.SetLimit(atOnce)
 	for i := range found {
 		group.Go(func() error {
-			desc, err := found[i].Resolve(ctx, found[i].Reference)
+			desc, err := found[i].find(ctx)
 			if err != nil {
-				return fmt.Errorf("%s: %w", found[i].Target, err)
+				return err
 			}
 			found[i].descriptor = desc
 			return nil

@@ -303,12 +303,9 @@ func (e *ManifestError) Unwrap() error { return e.Err }
 
 // resolve resolves the target's reference, once, and reads its manifest.
 func (l *location) resolve(ctx context.Context) (*artifact, error) {
-	if l.Reference == "" {
-		return nil, fmt.Errorf("%w: %s has no tag or digest", ErrUsage, l.Target)
-	}
-	desc, err := l.Resolve(ctx, l.Reference)
+	desc, err := l.find(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", l.Target, err)
+		return nil, err
 	}
 	raw, err := fetchManifest(ctx, l, desc)
 	if err != nil {

@@ -68,8 +68,8 @@ func (c *Client) Tree(ctx context.Context, target string, o TreeOptions) (*TreeN
 	if err != nil {
 		return nil, err
 	}
-	if l.Reference == "" {
-		return nil, fmt.Errorf("%w: %s has no tag or digest", ErrUsage, l.Target)
+	if err := l.checkNamed(); err != nil {
+		return nil, err
 	}
 	var t *trusted
 	if o.Trust != nil {
@@ -77,9 +77,9 @@ func (c *Client) Tree(ctx context.Context, target string, o TreeOptions) (*TreeN
 			return nil, err
 		}
 	}
-	desc, err := l.Resolve(ctx, l.Reference)
+	desc, err := l.find(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", l.Target, err)
+		return nil, err
 	}
 	raw, err := fetchManifest(ctx, l, desc)
 	if err != nil {
