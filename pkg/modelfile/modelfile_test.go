@@ -329,8 +329,10 @@ func TestInspectWarns(t *testing.T) {
 	}{
 		{"broken config", map[string]string{"config.json": `{"a":1,"a":2}`}, []string{`"config.json": byte 7: duplicate key "a"`}},
 		{"large config", map[string]string{"config.json": strings.Repeat(" ", 16<<20+1)}, []string{`"config.json": 16777217 bytes are more than 16777216`}},
-		{"broken card", map[string]string{"README.md": "---\nlicense: !x mit\n---\n"}, []string{`"README.md": line 1: yaml tag "!x"`}},
+		{"broken card", map[string]string{"README.md": "---\nlicense: !x mit\n---\n"}, []string{`"README.md": line 2: yaml tag "!x"`}},
 		{"broken metrics", map[string]string{"README.md": "---\nmodel-index: [{results: [{metrics: x}]}]\n---\n"}, []string{`"README.md": model-index[0].results[0].metrics is not a list: no metric is taken from it`}},
+		{"a long card", map[string]string{"README.md": "---\nmodel-index:\n- results:\n  - a:\n" + strings.Repeat("    - b\n", 10_000) + "---\n"}, []string{`"README.md": model-index[0].results[0] is longer than 32768 bytes: it is left out`}},
+		{"a long card of something else", map[string]string{"README.md": "---\nlicense: mit\ntags:\n" + strings.Repeat("- b\n", 20_000) + "---\n"}, []string{`"README.md": line 16383: the front matter is longer than 65536 bytes without the results of model-index`}},
 		{"broken adapter", map[string]string{"adapter_config.json": `[]`}, []string{`"adapter_config.json": not a JSON object`}},
 		{"broken tokenizer", map[string]string{"tokenizer_config.json": `[]`}, []string{`"tokenizer_config.json": not a JSON object`}},
 		{"broken index", map[string]string{"model.safetensors.index.json": `{}`}, []string{`"model.safetensors.index.json": field "weight_map" is not there`}},

@@ -86,12 +86,8 @@ func (x *inspector) readConfig(f *File, r io.Reader) (err error) {
 }
 
 // readCard reads the begin of a model card, which may be long.
-func (x *inspector) readCard(f *File, r io.Reader) error {
-	b, err := io.ReadAll(io.LimitReader(r, hf.MaxFrontMatterSize+1<<10)) // room for the fences
-	if err != nil {
-		return err
-	}
-	x.card, err = hf.ParseFrontMatter(b)
+func (x *inspector) readCard(f *File, r io.Reader) (err error) {
+	x.card, err = hf.ReadFrontMatter(r)
 	x.cardPlace = f.Path
 	if x.card != nil {
 		for _, why := range x.card.LeftOut {

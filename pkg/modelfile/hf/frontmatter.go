@@ -1,9 +1,9 @@
 package hf
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"strings"
 	"unicode/utf8"
@@ -16,8 +16,13 @@ import (
 
 // Bounds on the front matter of a README.
 const (
-	MaxFrontMatterSize = 64 << 10
-	MaxAliases         = 100
+	// MaxFrontMatterSize bounds it in bytes: the longest have the scores of embeddings on
+	// a thousand sets of data, and some hundred KiB.
+	MaxFrontMatterSize = 2 << 20
+	// MaxParsedSize bounds what the parser gets of it at once, in bytes: all of a front
+	// matter that is no longer, else all but the results of model-index.
+	MaxParsedSize = 64 << 10
+	MaxAliases    = 100
 	// maxYAMLDepth bounds what can nest on one line; the parser needs time in
 	// the square of it.
 	maxYAMLDepth = 32
@@ -46,56 +51,51 @@ type FrontMatter struct {
 	Tags              []string
 	// Metrics is what model-index says, in its order.
 	Metrics []Metric
-	// LeftOut says of fields that are read and not understood why they were left out.
-	// Only model-index can be: it is long, and nothing else depends on it.
+	// LeftOut says what of model-index is not in Metrics, and why: the first few, and how
+	// many there are besides. Nothing else is left out: it is long, and nothing depends
+	// on it.
 	LeftOut []string
 }
 
-// ParseFrontMatter reads the block between a first line "---" and the next. It
-// returns nil for a README that does not begin so.
+// ReadFrontMatter reads the block between a first line "---" and the next. It
+// returns nil for a README that does not begin so. Lines in errors and in LeftOut are
+// those of the README.
+//
+// Of a front matter above [MaxParsedSize] the results of model-index are read one by
+// one, and nothing in it may be an alias of what is in one of them.
 //
 // Values are taken from the syntax tree, never decoded, so that aliases do not
 // multiply and nothing but text comes out.
-func ParseFrontMatter(readme []byte) (*FrontMatter, error) {
-	block, ok, err := frontMatterBlock(readme)
-	if err != nil || !ok {
+func ReadFrontMatter(readme io.Reader) (*FrontMatter, error) {
+	lines, err := openFrontMatter(readme)
+	if err != nil || lines == nil {
 		return nil, err
 	}
-	doc, err := parseYAML(block)
+	var card excerpt
+	index := &indexReader{known: map[uint64]bool{}}
+	switch whole, err := lines.upTo(MaxParsedSize, &card); {
+	case err != nil:
+		return nil, err
+	case !whole:
+		if err := readResults(lines, &card, index); err != nil {
+			return nil, err
+		}
+	}
+	doc, err := parseYAML(card)
 	if err != nil {
 		return nil, err
 	}
-	return doc.frontMatter()
+	return doc.frontMatter(index)
 }
 
-func frontMatterBlock(readme []byte) (block []byte, ok bool, err error) {
-	readme = bytes.TrimPrefix(readme, []byte("\xef\xbb\xbf"))
-	first, rest, _ := bytes.Cut(readme, []byte("\n"))
-	if !isFence(first) {
-		return nil, false, nil
-	}
-	for at := 0; at < len(rest); {
-		line, _, _ := bytes.Cut(rest[at:], []byte("\n"))
-		if at > MaxFrontMatterSize {
-			break
-		}
-		if isFence(line) {
-			return rest[:at], true, nil
-		}
-		at += len(line) + 1
-	}
-	return nil, false, fmt.Errorf("front matter does not end within %d bytes", MaxFrontMatterSize)
-}
-
-func isFence(line []byte) bool { return string(bytes.TrimRight(line, " \t\r")) == "---" }
-
-// mapping is a YAML mapping with the anchors inside it.
-type mapping struct {
-	values  []*ast.MappingValueNode
+// yamlDocument is a YAML document with its anchors.
+type yamlDocument struct {
+	body    ast.Node // nil when there is nothing but comments
 	anchors map[string]ast.Node
+	aliases []*ast.AliasNode
 }
 
-func parseYAML(block []byte) (doc mapping, err error) {
+func parseYAML(x excerpt) (doc yamlDocument, err error) {
 	// The parser has had panics on malformed input; one in a README must not
 	// end the program.
 	defer func() {
@@ -103,28 +103,38 @@ func parseYAML(block []byte) (doc mapping, err error) {
 			err = fmt.Errorf("yaml: %v", p)
 		}
 	}()
-	if !utf8.Valid(block) {
+	if !utf8.Valid(x.text) {
 		return doc, errors.New("not valid UTF-8")
 	}
-	if marks := countMarks(block); marks > maxYAMLMarks {
+	if marks := countMarks(x.text); marks > maxYAMLMarks {
 		return doc, fmt.Errorf("%d yaml marks and lines are more than %d", marks, maxYAMLMarks)
 	}
-	tokens := lexer.Tokenize(string(block))
-	if err := checkTokens(tokens); err != nil {
+	tokens := lexer.Tokenize(string(x.text))
+	if err := checkTokens(tokens, x); err != nil {
 		return doc, err
 	}
 	file, err := parser.Parse(tokens, 0)
 	if err != nil {
-		return doc, yamlError(err)
+		return doc, x.yamlError(err)
 	}
-	return newDocument(file)
+	doc, err = newDocument(file)
+	if err != nil {
+		return doc, err
+	}
+	return doc, doc.checkAliases(x)
 }
 
 // yamlError keeps the message of the parser and its place, and drops the
 // picture of the source that it draws on further lines.
-func yamlError(err error) error {
-	text, _, _ := bytes.Cut([]byte(err.Error()), []byte("\n"))
-	return fmt.Errorf("yaml: %s", CleanText(string(text), MaxTextSize))
+func (x excerpt) yamlError(err error) error {
+	if at, ok := err.(interface {
+		GetToken() *token.Token
+		GetMessage() string
+	}); ok && at.GetToken() != nil {
+		place := at.GetToken().Position
+		return fmt.Errorf("yaml: [%d:%d] %s", x.line(place.Line), place.Column, x.cleanMessage(at.GetMessage()))
+	}
+	return fmt.Errorf("yaml: %s", x.cleanMessage(err.Error()))
 }
 
 // countMarks counts what makes tokens: the lexer spends half a kilobyte on each, before
@@ -138,7 +148,7 @@ func countMarks(block []byte) (n int) {
 	return n
 }
 
-func checkTokens(tokens token.Tokens) error {
+func checkTokens(tokens token.Tokens, x excerpt) error {
 	flow, aliases, line, onLine, nesting := 0, 0, 0, 0, 0
 	var keys keyCount
 	for _, t := range tokens {
@@ -146,16 +156,16 @@ func checkTokens(tokens token.Tokens) error {
 			line, onLine, nesting = t.Position.Line, 0, 0
 		}
 		if flow == 0 && keys.add(t) > maxYAMLKeys {
-			return fmt.Errorf("line %d: more than %d keys in one yaml mapping", line, maxYAMLKeys)
+			return fmt.Errorf("line %d: more than %d keys in one yaml mapping", x.line(line), maxYAMLKeys)
 		}
 		if onLine++; onLine > maxYAMLLine {
-			return fmt.Errorf("line %d: more than %d yaml tokens", line, maxYAMLLine)
+			return fmt.Errorf("line %d: more than %d yaml tokens", x.line(line), maxYAMLLine)
 		}
 		switch t.Type {
 		case token.TagType:
-			return fmt.Errorf("line %d: yaml tag %q", line, t.Value)
+			return fmt.Errorf("line %d: yaml tag %q", x.line(line), t.Value)
 		case token.DirectiveType:
-			return fmt.Errorf("line %d: yaml directive", line)
+			return fmt.Errorf("line %d: yaml directive", x.line(line))
 		case token.AliasType:
 			aliases++
 		case token.MappingStartType, token.SequenceStartType:
@@ -166,10 +176,10 @@ func checkTokens(tokens token.Tokens) error {
 			nesting++
 		}
 		if flow > maxYAMLDepth || nesting > maxYAMLDepth {
-			return fmt.Errorf("line %d: nested deeper than %d", line, maxYAMLDepth)
+			return fmt.Errorf("line %d: nested deeper than %d", x.line(line), maxYAMLDepth)
 		}
 		if aliases > MaxAliases {
-			return fmt.Errorf("line %d: more than %d aliases", line, MaxAliases)
+			return fmt.Errorf("line %d: more than %d aliases", x.line(line), MaxAliases)
 		}
 	}
 	return nil
@@ -203,38 +213,86 @@ func (c *keyCount) add(t *token.Token) int {
 	return c.keys[c.column]
 }
 
-func newDocument(file *ast.File) (mapping, error) {
-	doc := mapping{anchors: map[string]ast.Node{}}
+func newDocument(file *ast.File) (yamlDocument, error) {
+	doc := yamlDocument{anchors: map[string]ast.Node{}}
 	if len(file.Docs) == 0 || len(file.Docs) == 1 && file.Docs[0].Body == nil {
 		return doc, nil
 	}
 	if len(file.Docs) > 1 {
 		return doc, errors.New("more than one yaml document")
 	}
-	body := file.Docs[0].Body
-	ast.Walk(doc, body)
-	switch body := body.(type) {
-	case *ast.MappingNode:
-		doc.values = body.Values
-	case *ast.MappingValueNode:
-		doc.values = []*ast.MappingValueNode{body}
-	case *ast.CommentGroupNode, *ast.NullNode:
-	default:
-		return doc, errors.New("not a yaml mapping")
+	if _, comment := file.Docs[0].Body.(*ast.CommentGroupNode); !comment {
+		doc.body = file.Docs[0].Body
+		ast.Walk(&doc, doc.body)
 	}
 	return doc, nil
 }
 
-// Visit collects anchors.
-func (d mapping) Visit(n ast.Node) ast.Visitor {
-	if a, ok := n.(*ast.AnchorNode); ok && a.Name != nil && a.Value != nil {
-		d.anchors[a.Name.GetToken().Value] = a.Value
+// Visit collects anchors and aliases.
+func (d *yamlDocument) Visit(n ast.Node) ast.Visitor {
+	switch n := n.(type) {
+	case *ast.AnchorNode:
+		if n.Name != nil && n.Value != nil {
+			d.anchors[n.Name.GetToken().Value] = n.Value
+		}
+	case *ast.AliasNode:
+		d.aliases = append(d.aliases, n)
 	}
 	return d
 }
 
-func (d mapping) frontMatter() (*FrontMatter, error) {
+// checkAliases refuses those of nothing, which would be read as empty.
+func (d yamlDocument) checkAliases(x excerpt) error {
+	for _, alias := range d.aliases {
+		if alias.Value == nil {
+			continue
+		}
+		name := alias.Value.GetToken()
+		if d.anchors[name.Value] == nil {
+			return &aliasError{x.line(name.Position.Line), CleanText(name.Value, maxMetricText)}
+		}
+	}
+	return nil
+}
+
+// aliasError is an alias of nothing, or of what was parsed by itself.
+type aliasError struct {
+	line int
+	name string
+}
+
+func (e *aliasError) Error() string {
+	return fmt.Sprintf("line %d: alias %q names nothing that is read with it", e.line, e.name)
+}
+
+// fields returns the fields of a mapping, of which nothing has none.
+func (d yamlDocument) fields(n ast.Node) (fields []*ast.MappingValueNode, ok bool) {
+	switch n := d.deref(n).(type) {
+	case nil, *ast.NullNode:
+		return nil, true
+	case *ast.MappingNode:
+		return n.Values, true
+	case *ast.MappingValueNode:
+		return []*ast.MappingValueNode{n}, true
+	}
+	return nil, false
+}
+
+// keyOf returns the key of a field, "" for one of which the parser has made none.
+func keyOf(field *ast.MappingValueNode) string {
+	if field == nil || field.Key == nil || field.Key.GetToken() == nil {
+		return ""
+	}
+	return field.Key.GetToken().Value
+}
+
+// frontMatter reads the fields, of which model-index adds to what was read of it.
+func (d yamlDocument) frontMatter(index *indexReader) (*FrontMatter, error) {
 	fm := &FrontMatter{}
+	fields, ok := d.fields(d.body)
+	if !ok {
+		return nil, errors.New("not a yaml mapping")
+	}
 	texts := map[string]*string{
 		"license_name": &fm.LicenseName, "license_link": &fm.LicenseLink, "base_model_relation": &fm.BaseModelRelation,
 		"pipeline_tag": &fm.PipelineTag, "library_name": &fm.LibraryName,
@@ -242,11 +300,8 @@ func (d mapping) frontMatter() (*FrontMatter, error) {
 	lists := map[string]*[]string{
 		"license": &fm.License, "language": &fm.Language, "base_model": &fm.BaseModel, "datasets": &fm.Datasets, "tags": &fm.Tags,
 	}
-	for _, v := range d.values {
-		if v == nil || v.Key == nil || v.Key.GetToken() == nil {
-			continue
-		}
-		key := v.Key.GetToken().Value
+	for _, v := range fields {
+		key := keyOf(v)
 		if p, ok := texts[key]; ok {
 			if *p, ok = d.scalar(v.Value); !ok {
 				return nil, fmt.Errorf("field %q is not a string", key)
@@ -258,17 +313,16 @@ func (d mapping) frontMatter() (*FrontMatter, error) {
 			}
 		}
 		if key == "model-index" {
-			var err error
-			if fm.Metrics, err = d.metrics(v.Value); err != nil {
-				fm.LeftOut = append(fm.LeftOut, fmt.Sprintf("%s%v: no metric is taken from it", key, err))
-			}
+			index.doc = d
+			index.read(v.Value)
 		}
 	}
+	fm.Metrics, fm.LeftOut = index.metrics, index.notes()
 	return fm, nil
 }
 
 // deref follows an anchor, and an alias to the value it names.
-func (d mapping) deref(n ast.Node) ast.Node {
+func (d yamlDocument) deref(n ast.Node) ast.Node {
 	for range 4 {
 		switch x := n.(type) {
 		case *ast.AnchorNode:
@@ -287,7 +341,7 @@ func (d mapping) deref(n ast.Node) ast.Node {
 
 // list returns the items of a sequence, or a scalar as a list of one. Items
 // without text are left out.
-func (d mapping) list(n ast.Node) ([]string, bool) {
+func (d yamlDocument) list(n ast.Node) ([]string, bool) {
 	n = d.deref(n)
 	seq, ok := n.(*ast.SequenceNode)
 	if !ok {
@@ -312,10 +366,10 @@ func (d mapping) list(n ast.Node) ([]string, bool) {
 
 // scalar returns the text of a scalar as it is written: the language "no" and
 // the version 1.10 are neither a bool nor a number.
-func (d mapping) scalar(n ast.Node) (string, bool) { return d.text(n, MaxTextSize) }
+func (d yamlDocument) scalar(n ast.Node) (string, bool) { return d.text(n, MaxTextSize) }
 
 // text is scalar with another bound on the text, in bytes.
-func (d mapping) text(n ast.Node, limit int) (string, bool) {
+func (d yamlDocument) text(n ast.Node, limit int) (string, bool) {
 	switch n := d.deref(n).(type) {
 	case nil, *ast.NullNode:
 		return "", true

@@ -1,12 +1,14 @@
 package hf_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io/fs"
 	"slices"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"unicode"
 	"unicode/utf8"
 
@@ -15,6 +17,10 @@ import (
 
 	"github.com/modseal/modseal/pkg/modelfile/hf"
 )
+
+func readFrontMatter(b []byte) (*hf.FrontMatter, error) {
+	return hf.ReadFrontMatter(iotest.OneByteReader(bytes.NewReader(b)))
+}
 
 // refusals runs a table of inputs with the error each must give.
 func refusals[T any](t *testing.T, parse func([]byte) (*T, error), table [][2]string) {
@@ -140,7 +146,7 @@ func TestParseIndex(t *testing.T) {
 	}
 }
 
-func TestParseFrontMatter(t *testing.T) {
+func TestReadFrontMatter(t *testing.T) {
 	card := func(block string) string { return "---\n" + block + "---\n# Title\n" }
 	for _, tt := range []struct {
 		name, readme string
@@ -169,7 +175,7 @@ func TestParseFrontMatter(t *testing.T) {
 		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			got, err := hf.ParseFrontMatter([]byte(tt.readme))
+			got, err := readFrontMatter([]byte(tt.readme))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -190,7 +196,7 @@ func numbered(format string, n int) string {
 }
 
 // What is many and is not the keys of one mapping is read.
-func TestParseFrontMatterLong(t *testing.T) {
+func TestReadFrontMatterLong(t *testing.T) {
 	for _, block := range []string{
 		"tags:\n" + numbered("- t%d\n", 1_700) + "license: mit\n",
 		"tags: [\n" + numbered("t%d,\n", 1_700) + "]\nlicense: mit\n",
@@ -198,34 +204,38 @@ func TestParseFrontMatterLong(t *testing.T) {
 		numbered("# %d\n", 1_700) + "license: mit\n",
 		"x: |\n" + numbered(" a%d: b\n", 1_700) + "license: mit\n",
 	} {
-		got, err := hf.ParseFrontMatter([]byte("---\n" + block + "---\n"))
+		got, err := readFrontMatter([]byte("---\n" + block + "---\n"))
 		if err != nil || !slices.Equal(got.License, []string{"mit"}) {
 			t.Errorf("%.20q…: %v, %+v", block, err, got)
 		}
 	}
 }
 
-func TestParseFrontMatterRefuses(t *testing.T) {
-	refusals(t, hf.ParseFrontMatter, [][2]string{
-		{"---\nlicense: mit\n", "front matter does not end within 65536 bytes"},
-		{"---\n" + strings.Repeat("# x\n", 17_000) + "---\n", "front matter does not end within 65536 bytes"},
+func TestReadFrontMatterRefuses(t *testing.T) {
+	refusals(t, readFrontMatter, [][2]string{
+		{"---\nlicense: mit\n", `front matter has no end: no line "---" follows`},
+		{"---", `front matter has no end: no line "---" follows`},
+		{"---\n" + strings.Repeat("# x\n", 17_000) + "---\n", "line 16386: the front matter is longer than 65536 bytes without the results of model-index"},
+		{"---\nmodel-index:\n- results:\n" + strings.Repeat("  - metrics:\n", 200_000) + "---\n", "front matter does not end within 2097152 bytes"},
+		{"---\nx: " + strings.Repeat("x", 65_600) + "\n---\n", "line 2: longer than 65536 bytes"},
+		{"---\nlicense: *x\n---\n", `line 2: alias "x" names nothing that is read with it`},
 		{"---\nlicense: \xff\n---\n", "not valid UTF-8"},
-		{"---\nlicense: !!str mit\n---\n", `line 1: yaml tag "!!str"`},
-		{"---\na: b\nx: !ruby/object {}\n---\n", `line 2: yaml tag "!ruby/object"`},
-		{"---\n%YAML 1.2\n---\n", "line 1: yaml directive"},
-		{"---\na: &x b\nc: [" + strings.Repeat("*x,", 101) + "]\n---\n", "line 2: more than 100 aliases"},
-		{"---\na: " + strings.Repeat("[", 33) + "\n---\n", "line 1: nested deeper than 32"},
-		{"---\n" + strings.Repeat("- ", 20_000) + "\n---\n", "line 1: nested deeper than 32"},
-		{"---\n" + strings.Repeat("? ", 20_000) + "\n---\n", "line 1: nested deeper than 32"},
-		{"---\na: b\ntags: [" + strings.Repeat("x,", 2_000) + "]\n---\n", "line 2: more than 4000 yaml tokens"},
-		{"---\n" + numbered("a%d: b\n", 1_501) + "---\n", "line 1501: more than 1500 keys in one yaml mapping"},
-		{"---\nx:\n- y:\n" + numbered("    a%d:\n#\n    - b\n", 1_501) + "---\n", "line 4503: more than 1500 keys in one yaml mapping"},
-		{"---\n" + numbered("? a%d\n: b\n", 751) + "---\n", "line 1501: more than 1500 keys in one yaml mapping"},
+		{"---\nlicense: !!str mit\n---\n", `line 2: yaml tag "!!str"`},
+		{"---\na: b\nx: !ruby/object {}\n---\n", `line 3: yaml tag "!ruby/object"`},
+		{"---\n%YAML 1.2\n---\n", "line 2: yaml directive"},
+		{"---\na: &x b\nc: [" + strings.Repeat("*x,", 101) + "]\n---\n", "line 3: more than 100 aliases"},
+		{"---\na: " + strings.Repeat("[", 33) + "\n---\n", "line 2: nested deeper than 32"},
+		{"---\n" + strings.Repeat("- ", 20_000) + "\n---\n", "line 2: nested deeper than 32"},
+		{"---\n" + strings.Repeat("? ", 20_000) + "\n---\n", "line 2: nested deeper than 32"},
+		{"---\na: b\ntags: [" + strings.Repeat("x,", 2_000) + "]\n---\n", "line 3: more than 4000 yaml tokens"},
+		{"---\n" + numbered("a%d: b\n", 1_501) + "---\n", "line 1502: more than 1500 keys in one yaml mapping"},
+		{"---\nx:\n- y:\n" + numbered("    a%d:\n#\n    - b\n", 1_501) + "---\n", "line 4504: more than 1500 keys in one yaml mapping"},
+		{"---\n" + numbered("? a%d\n: b\n", 751) + "---\n", "line 1502: more than 1500 keys in one yaml mapping"},
 		{"---\n- a\n---\n", "not a yaml mapping"},
 		{"---\nplain\n---\n", "not a yaml mapping"},
 		{"---\na: b\n...\nc: d\n---\n", "more than one yaml document"},
-		{"---\na: [b\n---\n", "yaml: [1:4] sequence end token ']' not found"},
-		{"---\nlicense: mit\nlicense: gpl\n---\n", `yaml: [2:1] mapping key "license" already defined at [1:1]`},
+		{"---\na: [b\n---\n", "yaml: [2:4] sequence end token ']' not found"},
+		{"---\nlicense: mit\nlicense: gpl\n---\n", `yaml: [3:1] mapping key "license" already defined at [2:1]`},
 		{"---\nlicense: {a: b}\n---\n", `field "license" is not a string or a list of strings`},
 		{"---\nlicense: [[a]]\n---\n", `field "license" is not a string or a list of strings`},
 		{"---\npipeline_tag: [a]\n---\n", `field "pipeline_tag" is not a string`},
@@ -234,14 +244,14 @@ func TestParseFrontMatterRefuses(t *testing.T) {
 
 // An alias costs what its text costs, however often anchors nest: 9^9 texts would take
 // hours.
-func TestParseFrontMatterExpansion(t *testing.T) {
+func TestReadFrontMatterExpansion(t *testing.T) {
 	var b strings.Builder
 	b.WriteString("---\na0: &a0 [x]\n")
 	for i := 1; i < 10; i++ {
 		fmt.Fprintf(&b, "a%d: &a%d [%s]\n", i, i, strings.TrimSuffix(strings.Repeat(fmt.Sprintf("*a%d,", i-1), 9), ","))
 	}
 	b.WriteString("tags: *a9\n---\n")
-	_, err := hf.ParseFrontMatter([]byte(b.String()))
+	_, err := readFrontMatter([]byte(b.String()))
 	if want := `field "tags" is not a string or a list of strings`; err == nil || err.Error() != want {
 		t.Errorf("got error %v, want %s", err, want)
 	}
@@ -455,9 +465,9 @@ func FuzzParseIndex(f *testing.F) {
 	})
 }
 
-// FuzzParseFrontMatter: what is read of a block is clean text, its license is
+// FuzzReadFrontMatter: what is read of a block is clean text, its license is
 // an expression that SPDX allows, and it survives being written and read again.
-func FuzzParseFrontMatter(f *testing.F) {
+func FuzzReadFrontMatter(f *testing.F) {
 	f.Add([]byte("---\nlicense: other\nlicense_name: my license\nlanguage:\n- en\n- no\ndatasets: [a/b, \"c\\td\"]\ntags: [x, 1.10, true]\n---\n# x\n"))
 	f.Add([]byte("---\nlicense: &l mit\ntags: [*l, &t b]\nbase_model: |\n  a\n  b\n---"))
 	f.Add([]byte("---\n? a\n: b\n<<: {license: x}\n---\n"))
@@ -465,11 +475,11 @@ func FuzzParseFrontMatter(f *testing.F) {
 	f.Add([]byte("---\nmodel-index:\n- name: m\n  results:\n  - task: {type: a, name: A}\n    dataset: {type: d, name: D, config: c, split: s, revision: r, args: x}\n    metrics:\n    - type: wer\n      value: 20.90\n      name: n\n    - {type: cer, value: \"1 ± 2\", config: c}\n    source: {name: s, url: https://example.com}\n---\n"))
 	f.Add([]byte("---\nmodel-index:\n- results: &r\n  - metrics: &m [{type: a, value: 1}, {value: 2}]\n  - metrics: *m\n- results: *r\n---\n"))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		fm, err := hf.ParseFrontMatter(b)
+		fm, err := readFrontMatter(b)
 		if err != nil || fm == nil {
 			return
 		}
-		if len(fm.LeftOut) > 0 && fm.Metrics != nil || len(fm.Metrics) > hf.MaxMetrics {
+		if len(fm.LeftOut) > 5 || len(fm.Metrics) > hf.MaxMetrics {
 			t.Fatalf("%d metrics, %q", len(fm.Metrics), fm.LeftOut)
 		}
 		fm.LeftOut = nil // of which nothing is to be written
@@ -500,10 +510,10 @@ func FuzzParseFrontMatter(f *testing.F) {
 		}
 		// The data set of a result is written with each of its metrics, which may make too
 		// many marks of it.
-		if block.Len() > hf.MaxFrontMatterSize || block.Len() > 16_000 && len(fm.Metrics) > 0 {
+		if block.Len() > hf.MaxParsedSize || block.Len() > 16_000 && len(fm.Metrics) > 0 {
 			return
 		}
-		fm2, err := hf.ParseFrontMatter([]byte(block.String()))
+		fm2, err := readFrontMatter([]byte(block.String()))
 		if err != nil {
 			t.Fatalf("%v in\n%s", err, block.String())
 		}

@@ -2,8 +2,8 @@ package hf
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
+	"hash/maphash"
 	"strings"
 
 	"github.com/goccy/go-yaml/ast"
@@ -11,9 +11,9 @@ import (
 
 const (
 	// MaxMetrics bounds the metrics of a front matter, and the results that they are
-	// grouped in. A front matter has room for some 3,000, of which aliases would make a
-	// hundred times as many; cards with benchmarks of embeddings have about a thousand.
-	MaxMetrics = 2_000
+	// grouped in: cards with scores of embeddings on many sets of data have some
+	// thousand. Aliases could make a hundred times as many of few.
+	MaxMetrics = 10_000
 	// maxMetricText bounds a text of a metric in bytes. They are numbers and names.
 	maxMetricText = 512
 )
@@ -103,134 +103,150 @@ func (m Metric) longName() string {
 	return m.Type + " (" + m.Name + ", " + m.Config + ")"
 }
 
+// maxNotes bounds what is said of what was left out: who writes one metric wrong
+// writes thousands so.
+const maxNotes = 3
+
+// metricsSeed is of this process, so that nobody can make two metrics that have one number.
+var metricsSeed = maphash.MakeSeed()
+
 // indexReader reads the field model-index, and counts what it has come by: an alias
 // may name the same list many times.
 type indexReader struct {
-	doc              mapping
+	doc              yamlDocument
 	metrics          []Metric
-	known            map[Metric]bool
+	known            map[uint64]bool // the numbers of metrics, which take less memory than they do
 	results, visited int
+	full             bool // there are more than are read
+	leftOut          []string
+	more             int // that leftOut has no room for
 }
 
-// metrics returns those of the field model-index, each once. An error begins with the
-// place in the field.
-func (d mapping) metrics(index ast.Node) ([]Metric, error) {
-	r := indexReader{doc: d, known: map[Metric]bool{}}
-	if err := r.each(index, r.model); err != nil {
-		return nil, err
+// leave notes what is left out.
+func (r *indexReader) leave(format string, args ...any) {
+	if len(r.leftOut) == maxNotes {
+		r.more++
+		return
 	}
-	return r.metrics, nil
+	r.leftOut = append(r.leftOut, fmt.Sprintf(format, args...))
 }
 
-// each calls read with the items of a list; null has none.
-func (r *indexReader) each(n ast.Node, read func(ast.Node) error) error {
+// fill notes that there are more than are read, once and without fail.
+func (r *indexReader) fill(place, what string) {
+	r.leftOut = append(r.leftOut, fmt.Sprintf("%s is one of more than %d %s: neither it nor what follows is read", place, MaxMetrics, what))
+	r.full = true
+}
+
+func (r *indexReader) notes() []string {
+	if r.more > 0 {
+		return append(r.leftOut, fmt.Sprintf("model-index: %d more are left out", r.more))
+	}
+	return r.leftOut
+}
+
+// read reads the field. What in it is not as it should be is left out, and no more
+// than that: a metric, a result or a list.
+func (r *indexReader) read(index ast.Node) { r.each("model-index", index, r.model) }
+
+// each calls read with the items of a list and the place of each; null has none.
+func (r *indexReader) each(place string, n ast.Node, read func(place string, n ast.Node)) {
 	switch n := r.doc.deref(n).(type) {
 	case nil, *ast.NullNode:
-		return nil
 	case *ast.SequenceNode:
 		for i, item := range n.Values {
-			if err := read(item); err != nil {
-				return fmt.Errorf("[%d]%w", i, err)
+			if r.full {
+				return
 			}
+			read(fmt.Sprintf("%s[%d]", place, i), item)
 		}
-		return nil
-	}
-	return errors.New(" is not a list")
-}
-
-// fields calls read with the fields of a mapping; null has none.
-func (r *indexReader) fields(n ast.Node, read func(key string, value ast.Node) error) error {
-	var values []*ast.MappingValueNode
-	switch n := r.doc.deref(n).(type) {
-	case nil, *ast.NullNode:
-	case *ast.MappingNode:
-		values = n.Values
-	case *ast.MappingValueNode:
-		values = []*ast.MappingValueNode{n}
 	default:
-		return errors.New(" is not a mapping")
+		r.leave("%s is not a list: no metric is taken from it", place)
 	}
-	for _, v := range values {
-		if v == nil || v.Key == nil || v.Key.GetToken() == nil {
-			continue
-		}
-		key := v.Key.GetToken().Value
-		if err := read(key, v.Value); err != nil {
-			return fmt.Errorf(".%s%w", key, err)
-		}
-	}
-	return nil
 }
 
 // texts reads the fields of a mapping that are texts.
-func (r *indexReader) texts(n ast.Node, texts map[string]*string) error {
-	return r.fields(n, func(key string, value ast.Node) error {
-		p, ok := texts[key]
-		if !ok {
-			return nil
+func (r *indexReader) texts(place string, n ast.Node, texts map[string]*string) error {
+	fields, ok := r.doc.fields(n)
+	if !ok {
+		return fmt.Errorf("%s is not a mapping", place)
+	}
+	for _, v := range fields {
+		key := keyOf(v)
+		if p, ok := texts[key]; ok {
+			if *p, ok = r.doc.text(v.Value, maxMetricText); !ok {
+				return fmt.Errorf("%s.%s is not a text or a number", place, key)
+			}
 		}
-		if *p, ok = r.doc.text(value, maxMetricText); !ok {
-			return errors.New(" is not a text or a number")
-		}
-		return nil
-	})
+	}
+	return nil
 }
 
-func (r *indexReader) model(n ast.Node) error {
-	return r.fields(n, func(key string, value ast.Node) error {
-		if key != "results" {
-			return nil
+func (r *indexReader) model(place string, n ast.Node) {
+	fields, ok := r.doc.fields(n)
+	if !ok {
+		r.leave("%s is not a mapping: no metric is taken from it", place)
+	}
+	for _, v := range fields {
+		if keyOf(v) == "results" {
+			r.each(place+".results", v.Value, r.result)
 		}
-		return r.each(value, r.result)
-	})
+	}
 }
 
-// result reads the metrics of one task on one data set.
-func (r *indexReader) result(n ast.Node) error {
+// result reads the metrics of one task on one data set. They mean nothing without what
+// the result says of these, so that none is taken of one that is wrong there.
+func (r *indexReader) result(place string, n ast.Node) {
 	if r.results++; r.results > MaxMetrics {
-		return fmt.Errorf(" is one of more than %d results", MaxMetrics)
+		r.fill(place, "results")
+		return
+	}
+	fields, ok := r.doc.fields(n)
+	if !ok {
+		r.leave("%s is not a mapping: no metric is taken from it", place)
 	}
 	var m Metric
 	var metrics ast.Node
-	err := r.fields(n, func(key string, value ast.Node) error {
-		switch key {
+	for _, v := range fields {
+		var err error
+		switch key := keyOf(v); key {
 		case "task":
-			return r.texts(value, map[string]*string{"type": &m.Task, "name": &m.TaskName})
+			err = r.texts(place+".task", v.Value, map[string]*string{"type": &m.Task, "name": &m.TaskName})
 		case "dataset":
 			s := &m.Dataset
-			return r.texts(value, map[string]*string{"type": &s.Type, "name": &s.Name, "config": &s.Config, "split": &s.Split, "revision": &s.Revision})
+			err = r.texts(place+".dataset", v.Value, map[string]*string{"type": &s.Type, "name": &s.Name, "config": &s.Config, "split": &s.Split, "revision": &s.Revision})
 		case "source":
-			return r.texts(value, map[string]*string{"name": &m.Source, "url": &m.SourceURL})
+			err = r.texts(place+".source", v.Value, map[string]*string{"name": &m.Source, "url": &m.SourceURL})
 		case "metrics":
-			metrics = value // read below, since they have what the other fields say
+			metrics = v.Value // read below, since they have what the other fields say
 		}
-		return nil
-	})
-	if err != nil {
-		return err
+		if err != nil {
+			r.leave("%v: no metric of this result is taken", err)
+			return
+		}
 	}
-	if err := r.each(metrics, func(n ast.Node) error { return r.metric(n, m) }); err != nil {
-		return fmt.Errorf(".metrics%w", err)
-	}
-	return nil
+	r.each(place+".metrics", metrics, func(place string, n ast.Node) { r.metric(place, n, m) })
 }
 
 // metric reads a metric into a copy of what its result says.
-func (r *indexReader) metric(n ast.Node, m Metric) error {
+func (r *indexReader) metric(place string, n ast.Node, m Metric) {
 	if r.visited++; r.visited > MaxMetrics {
-		return fmt.Errorf(" is one of more than %d metrics", MaxMetrics)
+		r.fill(place, "metrics")
+		return
 	}
-	if err := r.texts(n, map[string]*string{"type": &m.Type, "value": &m.Value, "name": &m.Name, "config": &m.Config}); err != nil {
-		return err
-	}
+	err := r.texts(place, n, map[string]*string{"type": &m.Type, "value": &m.Value, "name": &m.Name, "config": &m.Config})
 	switch {
+	case err != nil:
 	case m.Type == "":
-		return errors.New(" has no type")
+		err = fmt.Errorf("%s has no type", place)
 	case m.Value == "":
-		return errors.New(" has no value")
-	case !r.known[m]:
-		r.known[m] = true
+		err = fmt.Errorf("%s has no value", place)
+	}
+	if err != nil {
+		r.leave("%v: it is left out", err)
+		return
+	}
+	if key := maphash.Comparable(metricsSeed, m); !r.known[key] {
+		r.known[key] = true
 		r.metrics = append(r.metrics, m)
 	}
-	return nil
 }

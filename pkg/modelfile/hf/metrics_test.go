@@ -1,6 +1,7 @@
 package hf_test
 
 import (
+	"bytes"
 	"fmt"
 	"runtime"
 	"slices"
@@ -83,7 +84,7 @@ func TestMetrics(t *testing.T) {
 		{"clean text", "model-index:\n- results:\n  - metrics: [{type: \"a\\e[2J\\nb\", value: \"" + strings.Repeat("9", 600) + "\"}]\n", []hf.Metric{{Type: "a[2J b", Value: strings.Repeat("9", 512)}}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			got, err := hf.ParseFrontMatter(withIndex(tt.index))
+			got, err := readFrontMatter(withIndex(tt.index))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -94,68 +95,85 @@ func TestMetrics(t *testing.T) {
 	}
 }
 
-// What is wrong in it takes model-index away and nothing else.
+// What is wrong in it is left out, and nothing else.
 func TestMetricsRefuses(t *testing.T) {
 	result := func(s string) string { return "[{results: [{" + s + "}]}]" }
 	metric := func(s string) string { return result("metrics: [{type: a, value: 1}, " + s + "]") }
 	repeated := func(s string, n int) string { return strings.TrimSuffix(strings.Repeat(s, n), ",") }
 	for _, tt := range [][2]string{
-		{"text", " is not a list"},
-		{"1", " is not a list"},
-		{"{name: a, results: []}", " is not a list"},
-		{"{a: b}", " is not a list"},
-		{"*nothing", ""},
-		{"[text]", "[0] is not a mapping"},
-		{"[{name: a}, [b]]", "[1] is not a mapping"},
-		{"[{results: text}]", "[0].results is not a list"},
-		{"[{results: {metrics: []}}]", "[0].results is not a list"},
-		{"[{results: [text]}]", "[0].results[0] is not a mapping"},
-		{"[{results: [[]]}]", "[0].results[0] is not a mapping"},
-		{result("task: text-generation"), "[0].results[0].task is not a mapping"},
-		{result("task: [a]"), "[0].results[0].task is not a mapping"},
-		{result("task: {type: [a]}"), "[0].results[0].task.type is not a text or a number"},
-		{result("task: {name: {a: b}}"), "[0].results[0].task.name is not a text or a number"},
-		{result("dataset: imdb"), "[0].results[0].dataset is not a mapping"},
-		{result("dataset: {type: {a: b}}"), "[0].results[0].dataset.type is not a text or a number"},
-		{result("dataset: {name: [a]}"), "[0].results[0].dataset.name is not a text or a number"},
-		{result("dataset: {config: [a]}"), "[0].results[0].dataset.config is not a text or a number"},
-		{result("dataset: {split: [a]}"), "[0].results[0].dataset.split is not a text or a number"},
-		{result("dataset: {revision: [a]}"), "[0].results[0].dataset.revision is not a text or a number"},
-		{result("source: https://example.com"), "[0].results[0].source is not a mapping"},
-		{result("source: {url: [a]}"), "[0].results[0].source.url is not a text or a number"},
-		{result("metrics: {type: a, value: 1}"), "[0].results[0].metrics is not a list"},
-		{result("metrics: accuracy"), "[0].results[0].metrics is not a list"},
-		{metric("accuracy"), "[0].results[0].metrics[1] is not a mapping"},
-		{metric("[a]"), "[0].results[0].metrics[1] is not a mapping"},
-		{metric("null"), "[0].results[0].metrics[1] has no type"},
-		{metric("{value: 1}"), "[0].results[0].metrics[1] has no type"},
-		{metric("{name: a, value: 1}"), "[0].results[0].metrics[1] has no type"},
-		{metric("{type: '', value: 1}"), "[0].results[0].metrics[1] has no type"},
-		{metric("{type: b}"), "[0].results[0].metrics[1] has no value"},
-		{metric("{type: b, value: null}"), "[0].results[0].metrics[1] has no value"},
+		{"text", " is not a list: no metric is taken from it"},
+		{"1", " is not a list: no metric is taken from it"},
+		{"{name: a, results: []}", " is not a list: no metric is taken from it"},
+		{"{a: b}", " is not a list: no metric is taken from it"},
+		{"[text]", "[0] is not a mapping: no metric is taken from it"},
+		{"[{name: a}, [b]]", "[1] is not a mapping: no metric is taken from it"},
+		{"[{results: text}]", "[0].results is not a list: no metric is taken from it"},
+		{"[{results: {metrics: []}}]", "[0].results is not a list: no metric is taken from it"},
+		{"[{results: [text]}]", "[0].results[0] is not a mapping: no metric is taken from it"},
+		{"[{results: [[]]}]", "[0].results[0] is not a mapping: no metric is taken from it"},
+		{result("task: text-generation"), "[0].results[0].task is not a mapping: no metric of this result is taken"},
+		{result("task: [a]"), "[0].results[0].task is not a mapping: no metric of this result is taken"},
+		{result("task: {type: [a]}"), "[0].results[0].task.type is not a text or a number: no metric of this result is taken"},
+		{result("task: {name: {a: b}}"), "[0].results[0].task.name is not a text or a number: no metric of this result is taken"},
+		{result("dataset: imdb"), "[0].results[0].dataset is not a mapping: no metric of this result is taken"},
+		{result("dataset: {type: {a: b}}"), "[0].results[0].dataset.type is not a text or a number: no metric of this result is taken"},
+		{result("dataset: {name: [a]}"), "[0].results[0].dataset.name is not a text or a number: no metric of this result is taken"},
+		{result("dataset: {config: [a]}"), "[0].results[0].dataset.config is not a text or a number: no metric of this result is taken"},
+		{result("dataset: {split: [a]}"), "[0].results[0].dataset.split is not a text or a number: no metric of this result is taken"},
+		{result("dataset: {revision: [a]}"), "[0].results[0].dataset.revision is not a text or a number: no metric of this result is taken"},
+		{result("source: https://example.com"), "[0].results[0].source is not a mapping: no metric of this result is taken"},
+		{result("source: {url: [a]}"), "[0].results[0].source.url is not a text or a number: no metric of this result is taken"},
+		{result("metrics: {type: a, value: 1}"), "[0].results[0].metrics is not a list: no metric is taken from it"},
+		{result("metrics: accuracy"), "[0].results[0].metrics is not a list: no metric is taken from it"},
+		{metric("accuracy"), "[0].results[0].metrics[1] is not a mapping: it is left out"},
+		{metric("[a]"), "[0].results[0].metrics[1] is not a mapping: it is left out"},
+		{metric("null"), "[0].results[0].metrics[1] has no type: it is left out"},
+		{metric("{value: 1}"), "[0].results[0].metrics[1] has no type: it is left out"},
+		{metric("{name: a, value: 1}"), "[0].results[0].metrics[1] has no type: it is left out"},
+		{metric("{type: '', value: 1}"), "[0].results[0].metrics[1] has no type: it is left out"},
+		{metric("{type: b}"), "[0].results[0].metrics[1] has no value: it is left out"},
+		{metric("{type: b, value: null}"), "[0].results[0].metrics[1] has no value: it is left out"},
 		// an old trainer of transformers wrote the result of a metric as it came
-		{metric("{type: b, value: {accuracy: 1}}"), "[0].results[0].metrics[1].value is not a text or a number"},
-		{metric("{type: b, value: [1, 2]}"), "[0].results[0].metrics[1].value is not a text or a number"},
-		{metric("{type: [b], value: 1}"), "[0].results[0].metrics[1].type is not a text or a number"},
-		{metric("{type: b, value: 1, name: [a]}"), "[0].results[0].metrics[1].name is not a text or a number"},
-		{metric("{type: b, value: 1, config: {a: b}}"), "[0].results[0].metrics[1].config is not a text or a number"},
-		{"[{results: &r [{metrics: *r}]}]", "[0].results[0].metrics[0] has no type"},
-		{"[{results: [{metrics: &m [{type: *m, value: 1}]}]}]", "[0].results[0].metrics[0].type is not a text or a number"},
-		{"[{results: [{metrics: &m [" + repeated("{type: a, value: 1},", 100) + "]}," + repeated("{metrics: *m },", 20) + "]}]", "[0].results[20].metrics[0] is one of more than 2000 metrics"},
-		{"[{results: &r [" + repeated("{},", 100) + "]}," + repeated("{results: *r },", 20) + "]", "[20].results[0] is one of more than 2000 results"},
+		{metric("{type: b, value: {accuracy: 1}}"), "[0].results[0].metrics[1].value is not a text or a number: it is left out"},
+		{metric("{type: b, value: [1, 2]}"), "[0].results[0].metrics[1].value is not a text or a number: it is left out"},
+		{metric("{type: [b], value: 1}"), "[0].results[0].metrics[1].type is not a text or a number: it is left out"},
+		{metric("{type: b, value: 1, name: [a]}"), "[0].results[0].metrics[1].name is not a text or a number: it is left out"},
+		{metric("{type: b, value: 1, config: {a: b}}"), "[0].results[0].metrics[1].config is not a text or a number: it is left out"},
+		{"[{results: &r [{metrics: *r}]}]", "[0].results[0].metrics[0] has no type: it is left out"},
+		{"[{results: [{metrics: &m [{type: *m, value: 1}]}]}]", "[0].results[0].metrics[0].type is not a text or a number: it is left out"},
+		{"[{results: [{metrics: &m [" + repeated("{type: a, value: 1},", 100) + "]}," + repeated("{metrics: *m },", 100) + "]}]", "[0].results[100].metrics[0] is one of more than 10000 metrics: neither it nor what follows is read"},
+		{"[{results: &r [" + repeated("{},", 100) + "]}," + repeated("{results: *r },", 100) + "]", "[100].results[0] is one of more than 10000 results: neither it nor what follows is read"},
 	} {
-		got, err := hf.ParseFrontMatter(withIndex("model-index: " + tt[0] + "\nlanguage: en\n"))
+		got, err := readFrontMatter(withIndex("model-index: " + tt[0] + "\nlanguage: en\n"))
 		if err != nil {
 			t.Errorf("%.80s: %v", tt[0], err)
 			continue
 		}
-		want := &hf.FrontMatter{License: []string{"mit"}, Language: []string{"en"}}
-		if tt[1] != "" {
-			want.LeftOut = []string{"model-index" + tt[1] + ": no metric is taken from it"}
+		want := &hf.FrontMatter{License: []string{"mit"}, Language: []string{"en"}, LeftOut: []string{"model-index" + tt[1]}}
+		if strings.Contains(tt[0], "[{type: a, value: 1}") {
+			want.Metrics = []hf.Metric{{Type: "a", Value: "1"}}
 		}
 		if d := cmp.Diff(want, got); d != "" {
 			t.Errorf("%.80s:\n%s", tt[0], d)
 		}
+	}
+}
+
+// Of many that are wrong the first are told, and how many there are.
+func TestMetricsRefusesMany(t *testing.T) {
+	got, err := readFrontMatter(withIndex("model-index:\n- results:\n  - metrics:\n" + numbered("    - {type: t%[1]d, value: %[1]d}\n    - {type: t%[1]d}\n", 5) + "  - task: x\n    metrics: [{type: z, value: 1}]\n  - metrics: [{type: y, value: 2}]\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{
+		"model-index[0].results[0].metrics[1] has no value: it is left out", "model-index[0].results[0].metrics[3] has no value: it is left out",
+		"model-index[0].results[0].metrics[5] has no value: it is left out", "model-index: 3 more are left out",
+	}
+	if d := cmp.Diff(want, got.LeftOut); d != "" {
+		t.Error(d)
+	}
+	if len(got.Metrics) != 6 || got.Metrics[5] != (hf.Metric{Type: "y", Value: "2"}) {
+		t.Errorf("%+v", got.Metrics)
 	}
 }
 
@@ -164,7 +182,7 @@ func TestMetricsMany(t *testing.T) {
 	const results, each = 60, 18
 	index := "model-index:\n- name: m\n  results:\n" + numbered("  - task:\n      type: Retrieval\n    dataset:\n      type: mteb/d%[1]d\n      name: MTEB %[1]d\n      config: default\n"+
 		"      split: test\n      revision: e8379541af4e31359cca9fbcf4b00f2671dba205\n    metrics:\n"+strings.Repeat("    - type: map_at_1000\n      value: 74.%[1]d3134328358209\n", 1)+numbered("    - type: ndcg_%d\n      value: 1\n", each-1), results)
-	got, err := hf.ParseFrontMatter(withIndex(index))
+	got, err := readFrontMatter(withIndex(index))
 	if err != nil || len(got.LeftOut) > 0 || len(got.Metrics) != results*each {
 		t.Errorf("%v, %+v", err, got)
 	}
@@ -230,7 +248,7 @@ func TestMetricsMemory(t *testing.T) {
 	text := "x: &x " + strings.Repeat("ü", 15_000) + "\n"
 	for name, tt := range map[string]struct {
 		block string
-		read  bool // else it is left out
+		all   bool // are read
 	}{
 		"metrics": {"model-index:\n- results:\n  - metrics:\n" + numbered("    - type: a\n      value: %d\n", 2_000), true},
 		"a text again": {
@@ -245,12 +263,12 @@ func TestMetricsMemory(t *testing.T) {
 			block := withIndex(tt.block)
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
-			got, err := hf.ParseFrontMatter(block)
+			got, err := hf.ReadFrontMatter(bytes.NewReader(block))
 			runtime.ReadMemStats(&after)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if len(got.Metrics) > 0 != tt.read || len(got.LeftOut) > 0 == tt.read {
+			if len(got.Metrics) == 0 || len(got.LeftOut) > 0 == tt.all {
 				t.Errorf("%d metrics, %q", len(got.Metrics), got.LeftOut)
 			}
 			if made := after.TotalAlloc - before.TotalAlloc; made > budget {
