@@ -28,11 +28,16 @@ const originalDir = "original"
 // those of others tell; empty when it does.
 func (x *inspector) leftOut(f *File, format string) string {
 	name := strings.ToLower(path.Base(f.Path))
-	switch {
-	case format != formatPT && format != formatSafetensors:
+	if format != formatPT && format != formatSafetensors {
 		return "" // whatever its name
-	case trainingState.MatchString(name):
+	}
+	if trainingState.MatchString(name) {
 		return "by its name it is the state of training, and no weights"
+	}
+	if why := x.laterThan(f); why != "" {
+		return why
+	}
+	switch {
 	case !consolidated.MatchString(name):
 		return ""
 	}

@@ -68,7 +68,7 @@ func Inspect(ctx context.Context, dirName string, files []File) (*Facts, error) 
 
 // InspectWith is [Inspect] with options.
 func InspectWith(ctx context.Context, dirName string, files []File, o Options) (*Facts, error) {
-	x := &inspector{options: o, files: map[string]*File{}, tallies: map[string]*tally{}, broken: map[string]bool{}}
+	x := &inspector{options: o, files: map[string]*File{}, tallies: map[string]*tally{}, broken: map[string]bool{}, weightAt: map[string]int{}}
 	for i := range files {
 		x.files[files[i].Path] = &files[i]
 		x.sorted = append(x.sorted, &files[i])
@@ -107,7 +107,10 @@ type inspector struct {
 	// torchNames counts the names in torches.
 	torchNames int
 	hubForms   map[string]string // by directory: a file with the name of the hub's form
-	current    *Weight           // the file that is read
+	// checkpoints has what lies in directories of training.
+	checkpoints map[string]*checkpoints
+	weightAt    map[string]int // by path: the place in facts.Weights
+	current     *Weight        // the file that is read
 	// layerClass is the class of the outermost layer of a Keras model.
 	layerClass string
 	broken     map[string]bool // weight files that break the rules of their format

@@ -16,6 +16,7 @@ var lfsPointer = []byte("version https://git-lfs.github.com/spec/")
 func (x *inspector) readWeights(ctx context.Context) error {
 	var ggufs ggufModels
 	x.findHubForms()
+	x.findCheckpoints()
 	for _, f := range x.sorted {
 		if f.Role != roleWeight {
 			continue
@@ -50,8 +51,9 @@ func (x *inspector) readWeight(ctx context.Context, f *File) (format string, err
 		return "", err
 	}
 	format, proven := Sniff(f.Path, prefix)
+	x.weightAt[f.Path] = len(x.facts.Weights)
 	x.facts.Weights = append(x.facts.Weights, Weight{Path: f.Path, Format: format, Proven: proven, LeftOut: x.leftOut(f, format)})
-	x.current = &x.facts.Weights[len(x.facts.Weights)-1]
+	x.current = x.weight(f.Path)
 	if bytes.HasPrefix(prefix, lfsPointer) {
 		return "", x.invalid(f, cmp.Or(format, "weight"), errors.New("it is a Git LFS pointer, not the file itself"))
 	}
@@ -108,10 +110,8 @@ func (x *inspector) tell(t *Tensor) error {
 
 // weight returns what is said of a weight file.
 func (x *inspector) weight(file string) *Weight {
-	for i := range x.facts.Weights {
-		if x.facts.Weights[i].Path == file {
-			return &x.facts.Weights[i]
-		}
+	if i, ok := x.weightAt[file]; ok {
+		return &x.facts.Weights[i]
 	}
 	return &Weight{}
 }

@@ -10,6 +10,7 @@ import (
 	"path"
 	"regexp"
 	"slices"
+	"strings"
 
 	"github.com/modseal/modseal/pkg/modelfile/torch"
 )
@@ -97,8 +98,8 @@ func (f *torchFile) same() sameTensors {
 // sameWeights returns the file that holds what f does: one of safetensors in the same
 // directory with most of its tensors, by name, since a conversion leaves out those
 // that are used twice, and buffers; or another of PyTorch with tensors of the same
-// names and shapes. Files whose names differ in nothing but a number are parts of a
-// model that ran on several machines, and none of them is left out.
+// names and shapes. Parts of a model that ran on several machines are such, too, and
+// none of them is left out.
 func (x *inspector) sameWeights(f *torchFile, others map[sameTensors]*torchFile) string {
 	// So far all names are of safetensors: those of GGUF files come later.
 	in := map[int32]int{}
@@ -119,9 +120,23 @@ func (x *inspector) sameWeights(f *torchFile, others map[sameTensors]*torchFile)
 	return ""
 }
 
-var number = regexp.MustCompile(`\d+`)
+// Numbers that tell the parts of one model apart: of a count (-00001-of-00002); of the
+// process that wrote it (mp_rank_00, zero_pp_rank_3); and as Llama (consolidated.00),
+// fairseq (model_part-1, shard0) and DeepSpeed (layer_03-model_00) write them. All other
+// numbers tell states apart: a checkpoint has that of a step, and is one model earlier
+// or later.
+var (
+	countedPart = regexp.MustCompile(`\d+([-_.]of[-_.]\d+)`)
+	namedPart   = regexp.MustCompile(`((?:^|[^a-z])(?:consolidated|[a-z]*rank|part|shard)[-_.]?)\d+`)
+	layerPart   = regexp.MustCompile(`layer_\d+-model_\d+`)
+)
 
-// areParts reports whether two names differ, and only in their numbers.
-func areParts(a, b string) bool {
-	return a != b && number.ReplaceAllString(a, "0") == number.ReplaceAllString(b, "0")
+// areParts reports whether two names differ, and only in the number of a part.
+func areParts(a, b string) bool { return a != b && wholeOf(a) == wholeOf(b) }
+
+// wholeOf is the name of a file with 0 for the numbers of parts.
+func wholeOf(file string) string {
+	name := countedPart.ReplaceAllString(strings.ToLower(path.Base(file)), "0$1")
+	name = namedPart.ReplaceAllString(name, "${1}0")
+	return layerPart.ReplaceAllString(name, "layer_0-model_0")
 }
