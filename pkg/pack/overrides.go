@@ -84,7 +84,7 @@ func ParseOverrides(text []byte) (Overrides, error) {
 		return Overrides{}, fmt.Errorf("%w: line %d: %s; known are model, annotations, exclude, roles (path, role) and scan (allowGlobals)", ErrOverrides, unknown.GetToken().Position.Line, unknown.GetMessage())
 	}
 	if err != nil && !errors.Is(err, io.EOF) {
-		return Overrides{}, fmt.Errorf("%w: %s", ErrOverrides, yaml.FormatError(err, false, false))
+		return Overrides{}, fmt.Errorf("%w: %w", ErrOverrides, yamlshape.Explain(err))
 	}
 	o := Overrides{Set: map[string]string{}, Annotations: doc.Annotations, Exclude: doc.Exclude, AllowGlobals: doc.Scan.AllowGlobals}
 	for k, v := range doc.Model {

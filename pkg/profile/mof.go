@@ -123,7 +123,7 @@ func ParseMOF(text []byte) (*MOF, error) {
 		} `yaml:"release"`
 	}
 	if err := yaml.NewDecoder(bytes.NewReader(text)).Decode(&doc); err != nil {
-		return nil, fmt.Errorf("%w: %s", ErrMOF, hf.CleanText(yaml.FormatError(err, false, false), 500))
+		return nil, fmt.Errorf("%w: %s", ErrMOF, hf.CleanText(yamlshape.Explain(err).Error(), 500))
 	}
 	if doc.Framework.Name != "Model Openness Framework" {
 		return nil, fmt.Errorf("%w: framework.name is %.100q", ErrMOF, doc.Framework.Name)

@@ -156,16 +156,19 @@ func TestParseMOF(t *testing.T) {
 			}
 		})
 	}
-	for name, text := range map[string]string{
-		"empty":                "",
-		"no YAML":              "{",
-		"another framework":    "framework: {name: x}",
-		"components of a text": "framework: {name: Model Openness Framework}\nrelease: {components: x}",
-		"too large":            strings.Repeat("#", limits.OverridesBytes+1),
-		"too deep":             strings.Repeat("[", 1000),
+	for name, tt := range map[string]struct{ text, why string }{
+		"empty":                {"", "line 1: the document is empty"},
+		"no YAML":              {"{", "line 1: could not find flow mapping end token '}'"},
+		"another framework":    {"framework: {name: x}", `framework.name is "x"`},
+		"a framework of text":  {"release: {}\nframework: x", "line 2: here is a text, and a mapping is needed"},
+		"a name of a mapping":  {head + "  - name: {a: b}\n", "line 4: here is a mapping, and a text is needed"},
+		"components of a text": {"framework: {name: Model Openness Framework}\nrelease: {components: x}", "line 2: here is a text, and a list is needed"},
+		"too large":            {strings.Repeat("#", limits.OverridesBytes+1), "line 1: the document has"},
+		"too deep":             {strings.Repeat("[", 1000), "line 1: the line is nested too deeply"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if m, err := profile.ParseMOF([]byte(text)); !errors.Is(err, profile.ErrMOF) {
+			m, err := profile.ParseMOF([]byte(tt.text))
+			if !errors.Is(err, profile.ErrMOF) || !strings.HasPrefix(err.Error(), profile.ErrMOF.Error()+": "+tt.why) {
 				t.Errorf("got %v and %v", m, err)
 			}
 		})

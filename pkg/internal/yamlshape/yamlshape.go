@@ -1,6 +1,7 @@
 // Package yamlshape refuses YAML whose shape would cost its parser more than
 // its content is worth: goccy/go-yaml calls itself for every level of nesting,
-// and needs time with the square of the keys of a mapping.
+// and needs time with the square of the keys of a mapping. It also puts into plain
+// words what that decoder finds wrong.
 package yamlshape
 
 import (
@@ -15,7 +16,7 @@ const (
 	MaxDepth     = 64 // of brackets, and of sequences begun on one line
 )
 
-// Error says which line is out of bounds.
+// Error says what is wrong with a document, and in which line.
 type Error struct {
 	Line    int
 	Message string
