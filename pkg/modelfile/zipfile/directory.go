@@ -61,7 +61,7 @@ func (a *Archive) findEnd(size int64) error {
 	}
 	i := lastEnd(tail)
 	if i < 0 {
-		return invalid(max(size-endSize, 0), "no end record of a zip archive in the last %d bytes", n)
+		return &Error{Offset: max(size-endSize, 0), Reason: fmt.Sprintf("no end record of a zip archive in the last %d bytes", n), cut: true}
 	}
 	b := tail[i:]
 	e := &a.end

@@ -19,6 +19,9 @@ const (
 	maxFindings = 100
 	// maxHidden bounds the members that no directory lists and that are looked at.
 	maxHidden = 1_000
+	// maxMarks bounds the marks of a descriptor in a member that are looked at, for the one
+	// that is where it says.
+	maxMarks = 16
 	// maxChecked bounds the stored members whose checksum is computed: each pickle of
 	// torch, and not its weights.
 	maxChecked = 1 << 20
@@ -56,13 +59,18 @@ type scanner struct {
 	visitor hazard.Visit
 	budget  int64 // of bytes that may still be inflated
 	hidden  int
+	cut     bool // there is no directory, so that nothing is hidden from it
 }
 
 func (s *scanner) run(ctx context.Context) error {
 	size := s.archive.end.size
 	a, err := Read(s.archive.r, size)
 	if breach, ok := errors.AsType[*Error](err); ok {
-		s.report(hazard.Of("archive-malformed", "", breach.Reason).At(breach.Offset))
+		reason := breach.Reason
+		if s.cut = breach.cut; s.cut {
+			reason = "it is cut off: the directory that ends every zip archive is not there (" + reason + "), and what is left of the members was looked at"
+		}
+		s.report(hazard.Of("archive-malformed", "", reason).At(breach.Offset))
 		// Some readers go by the local headers alone.
 		return s.gap(ctx, 0, size)
 	}

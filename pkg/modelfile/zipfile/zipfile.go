@@ -49,6 +49,8 @@ const (
 type Error struct {
 	Offset int64 // from the start of the file
 	Reason string
+
+	cut bool // there is no directory
 }
 
 func (e *Error) Error() string { return fmt.Sprintf("byte %d: %s", e.Offset, e.Reason) }
