@@ -211,19 +211,35 @@ func (m *machine) checked(j judged, args value) (result value, ok bool) {
 		}
 		return result, true
 	case isCodec:
-		codec, known := m.heap.text(arg(1))
-		if len(o.items) > 1 && (!known || !codecs[codec]) {
-			m.find(hazard.Of("pickle-odd-argument", j.String(), fmt.Sprintf("%s is called with %s, which is no codec of text that models need", j, m.describe(arg(1)))).At(m.at))
-		}
+		m.codec(j, o.items)
 		if arg(0).kind() == isText {
+			codec, _ := m.heap.text(arg(1))
 			return m.encoded(arg(0), codec), true
 		}
+	case isTextOf:
+		m.codec(j, o.items)
+	case isQuantized:
+		items, _ := Value{&m.heap, args}.Items()
+		m.quantized(j, items)
+	case isSparse:
+		m.sparse(j)
 	case isLoad:
 		if len(o.items) != 1 || arg(0).kind() != isBytes || !arg(0).seen() {
 			m.find(hazard.Of("pickle-load-from-bytes", j.String(), j.String()+" unpickles bytes which could not be looked at").At(m.at))
 		}
 	}
 	return 0, false
+}
+
+// codec wants the second argument, if there is one, to be a codec that models need. Python
+// looks for others in the modules of encodings, of which it imports the one of that name.
+func (m *machine) codec(j judged, args []value) {
+	if len(args) < 2 {
+		return
+	}
+	if codec, known := m.heap.text(args[1]); !known || !codecs[codec] {
+		m.find(hazard.Of("pickle-odd-argument", j.String(), fmt.Sprintf("%s is called with %s, which is no codec of text that models need", j, m.describe(args[1]))).At(m.at))
+	}
 }
 
 // encoded is what a codec makes of text. It was looked at as Latin-1 makes it, and UTF-8
@@ -246,7 +262,7 @@ func (m *machine) class(j judged, v value) {
 // base is class for one whose __new__ is called with what a state is: some return that.
 func (m *machine) base(j judged, v value) {
 	m.class(j, v)
-	if b, ok := m.heap.global(v); ok && b.check != anyArguments {
+	if b, ok := m.heap.global(v); ok && b.check != anyArguments && b.check != isTextOf {
 		m.limit(m.at, fmt.Sprintf("%s makes an object by way of %s, which can return what it is given", j, b))
 	}
 }

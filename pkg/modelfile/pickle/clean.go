@@ -40,6 +40,14 @@ const (
 	// isBuffer: its first argument is bytes, of which it makes an array. Of another array
 	// it would be of the same memory (_frombuffer).
 	isBuffer
+	// isTextOf: its second argument names a codec, if there is one (builtins.str).
+	isTextOf
+	// isQuantized: its arguments say where a tensor lies in a storage, and stay within
+	// that (_rebuild_qtensor).
+	isQuantized
+	// isSparse: it makes a tensor of indices that nobody looks at
+	// (_rebuild_sparse_tensor).
+	isSparse
 	// isJoblib: it may be named in joblib's files only (NumpyArrayWrapper).
 	isJoblib
 )
@@ -61,7 +69,7 @@ var cleanNames = cleanIndex(map[string]string{
 		QUInt4x2Storage QUInt2x4Storage
 		BoolTensor ByteTensor CharTensor ShortTensor IntTensor LongTensor HalfTensor FloatTensor DoubleTensor BFloat16Tensor`,
 	"torch._utils": `_rebuild_tensor _rebuild_tensor_v2 _rebuild_tensor_v3 _rebuild_parameter
-		_rebuild_qtensor _rebuild_sparse_tensor _rebuild_meta_tensor_no_storage
+		_rebuild_meta_tensor_no_storage
 		_rebuild_device_tensor_from_numpy _rebuild_device_tensor_from_cpu_tensor`,
 	"torch.storage":       "TypedStorage UntypedStorage _TypedStorage _UntypedStorage",
 	"torch.nn.parameter":  "Parameter Buffer",
@@ -81,6 +89,9 @@ var checkedNames = map[Global]check{
 	{"numpy.core.multiarray", "_reconstruct"}: firstIsGlobal, {"numpy._core.multiarray", "_reconstruct"}: firstIsGlobal,
 	{"numpy.core.multiarray", "scalar"}: isScalar, {"numpy._core.multiarray", "scalar"}: isScalar,
 	{"numpy.core.numeric", "_frombuffer"}: isBuffer, {"numpy._core.numeric", "_frombuffer"}: isBuffer,
+	{"builtins", "str"}: isTextOf, {"builtins", "bytes"}: isTextOf, {"builtins", "bytearray"}: isTextOf,
+	{"__builtin__", "str"}: isTextOf, {"__builtin__", "bytes"}: isTextOf, {"__builtin__", "bytearray"}: isTextOf, {"__builtin__", "unicode"}: isTextOf,
+	{"torch._utils", "_rebuild_qtensor"}: isQuantized, {"torch._utils", "_rebuild_sparse_tensor"}: isSparse,
 	{"numpy", "dtype"}: isDType, {"numpy", "object_"}: isNotCalled,
 	{"torch._utils", "_rebuild_parameter_with_state"}: isStateful,
 	{"torch._utils", "_rebuild_wrapper_subclass"}:     firstIsGlobal,

@@ -28,7 +28,7 @@ func TestFixtures(t *testing.T) {
 		"objects.pkl": {clean, 1}, "two.pkl": {clean, 2}, "behind.pkl": {dangerous, 2}, "sklearn.pkl": {unknown, 1},
 		"tensors-2.pkl": {clean, 1}, "tensors-4.pkl": {clean, 1},
 		"nested-command-2.pkl": {dangerous, 1}, "nested-command-4.pkl": {dangerous, 1},
-		"checkpoint.data.pkl": {clean, 1}, "quantized.data.pkl": {clean, 1}, "sparse.data.pkl": {clean, 1},
+		"checkpoint.data.pkl": {clean, 1}, "quantized.data.pkl": {clean, 1}, "sparse.data.pkl": {[]string{"pickle-odd-argument"}, 1},
 		"command.data.pkl":     {dangerous, 1},
 		"checkpoint.legacy.pt": {clean, pickle.LegacyStreams}, "module.legacy.pt": {unknown, pickle.LegacyStreams},
 	} {

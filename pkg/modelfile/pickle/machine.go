@@ -34,6 +34,7 @@ type machine struct {
 	hijack   string          // see notice
 	plain    bool            // no data follows BUILD
 	fields   map[uint64]bool // the dictionaries that types of NumPy keep, by their ids
+	sparsed  bool            // a sparse tensor was reported
 }
 
 func newMachine(s *scanner) *machine {
