@@ -30,6 +30,17 @@ type opener struct {
 	dir  string
 	name string
 	open func(root *os.Root, name string) (*os.File, error)
+	// root is dir, held open for all files below it, until none of them is referred to
+	// any more; nil where dir is opened for the file alone.
+	root *os.Root
+}
+
+// opened opens the file in root.
+func (o opener) opened(root *os.Root) (*os.File, error) {
+	if o.open != nil {
+		return o.open(root, o.name)
+	}
+	return root.Open(o.name)
 }
 
 func newFile(as string, info fs.FileInfo, from opener) File {
@@ -37,18 +48,19 @@ func newFile(as string, info fs.FileInfo, from opener) File {
 }
 
 // Open opens the file for reading from its beginning. It fails with
-// [ErrChanged] when the file is not the one that was listed.
+// [ErrChanged] when the file is not the one that was listed. Of a directory that was
+// moved and replaced after it was listed, it opens what was listed; [File.Unchanged]
+// notices.
 func (f *File) Open() (*os.File, error) {
-	root, err := os.OpenRoot(f.from.dir)
-	if err != nil {
-		return nil, err
+	root := f.from.root
+	if root == nil {
+		var err error
+		if root, err = os.OpenRoot(f.from.dir); err != nil {
+			return nil, err
+		}
+		defer root.Close()
 	}
-	defer root.Close()
-	open := f.from.open
-	if open == nil {
-		open = func(root *os.Root, name string) (*os.File, error) { return root.Open(name) }
-	}
-	file, err := open(root, f.from.name)
+	file, err := f.from.opened(root)
 	if err != nil {
 		return nil, err
 	}

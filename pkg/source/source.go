@@ -137,7 +137,14 @@ func Walk(ctx context.Context, name string, o Options) (*Tree, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer w.root.Close()
+	tree, err := w.walk(ctx)
+	if err != nil {
+		w.close()
+	}
+	return tree, err
+}
+
+func (w *walker) walk(ctx context.Context) (*Tree, error) {
 	if err := w.directory(ctx, ".", ""); err != nil {
 		return nil, err
 	}
@@ -148,6 +155,14 @@ func Walk(ctx context.Context, name string, o Options) (*Tree, error) {
 		}
 	}
 	return w.finish()
+}
+
+// close closes the directories that no file will be read from.
+func (w *walker) close() {
+	w.root.Close()
+	if w.hubRoot != nil {
+		w.hubRoot.Close()
+	}
 }
 
 // Bounds of a pattern. Patterns come with a model too, in its overrides, and
@@ -197,9 +212,10 @@ func single(abs string, info fs.FileInfo, o Options) (*Tree, error) {
 type walker struct {
 	o        Options
 	tree     *Tree
-	root     *os.Root
-	realRoot string // the root with every link resolved
-	hub      string // blobs directory of the hub cache, empty when there is none
+	root     *os.Root // held by the files that are found
+	realRoot string   // the root with every link resolved
+	hub      string   // blobs directory of the hub cache, empty when there is none
+	hubRoot  *os.Root // that directory, once a link leads there
 	excludes []string
 	paths    *artifacttypes.PathSet
 	walking  map[string]bool // real paths of the directories being walked: link loops
@@ -270,7 +286,7 @@ func (w *walker) entry(ctx context.Context, name, as string, kind fs.FileMode) e
 		if err != nil {
 			return err
 		}
-		return w.file(as, info, opener{dir: w.tree.Dir, name: name, open: w.o.Open})
+		return w.file(as, info, opener{dir: w.tree.Dir, name: name, open: w.o.Open, root: w.root})
 	case kind&fs.ModeSymlink == 0:
 		return fmt.Errorf("%q: %w but a %s", as, ErrIrregular, kindName(kind))
 	case w.o.FollowSymlinks:
@@ -311,12 +327,16 @@ func (w *walker) link(ctx context.Context, name, as string) error {
 	if err != nil {
 		return err
 	}
-	var base string
+	base, root := w.realRoot, w.root
 	switch {
 	case inside(w.realRoot, target):
-		base = w.realRoot
 	case w.hub != "" && inside(w.hub, target):
-		base = w.hub
+		if w.hubRoot == nil {
+			if w.hubRoot, err = os.OpenRoot(w.hub); err != nil {
+				return err
+			}
+		}
+		base, root = w.hub, w.hubRoot
 	default:
 		return refuse("its target is outside the directory")
 	}
@@ -326,7 +346,7 @@ func (w *walker) link(ctx context.Context, name, as string) error {
 	}
 	switch {
 	case info.Mode().IsRegular():
-		return w.file(as, info, opener{dir: base, name: filepath.ToSlash(rel), open: w.o.Open})
+		return w.file(as, info, opener{dir: base, name: filepath.ToSlash(rel), open: w.o.Open, root: root})
 	case info.IsDir() && w.walking[target]:
 		return refuse("it leads back to a directory that holds it")
 	case info.IsDir() && base == w.realRoot:

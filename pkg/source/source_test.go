@@ -291,6 +291,35 @@ func TestAnotherFileUnderTheSameNameIsNoticed(t *testing.T) {
 	}
 }
 
+// Who replaces the directory, or one in it, shows nobody other files.
+func TestAnotherDirectoryUnderTheSameNameIsNoticed(t *testing.T) {
+	other := write(t, map[string]string{"a/b/config.json": "[]"})
+	for _, swapped := range []string{".", "a", "a/b"} {
+		dir := write(t, map[string]string{"a/b/config.json": "{}"})
+		tree, err := source.Walk(t.Context(), dir, source.Options{})
+		must(t, err)
+		f := &tree.Files[0]
+		must(t, os.Rename(filepath.Join(dir, swapped), dir+"-listed"))
+		must(t, os.Symlink(filepath.Join(other, swapped), filepath.Join(dir, swapped)))
+		if r, err := f.Open(); err == nil {
+			b, err := io.ReadAll(r)
+			must(t, err)
+			must(t, r.Close())
+			if string(b) != "{}" || swapped != "." {
+				t.Errorf("%s: read %q", swapped, b)
+			}
+		} else if swapped == "." {
+			t.Error(err)
+		}
+		if err := f.Unchanged(); err == nil {
+			t.Errorf("%s: the file is said to be unchanged", swapped)
+		}
+		if err := f.Untouched(); err == nil {
+			t.Errorf("%s: the file is said to be untouched", swapped)
+		}
+	}
+}
+
 func TestOnlyTheOwnersBitCounts(t *testing.T) {
 	dir := write(t, map[string]string{"a.sh": "#!/bin/sh\n", "b.sh": "#!/bin/sh\n"})
 	must(t, os.Chmod(filepath.Join(dir, "a.sh"), 0o700))
