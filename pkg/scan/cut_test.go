@@ -47,3 +47,35 @@ func TestScanOfCutArchive(t *testing.T) {
 		}
 	}
 }
+
+// A storage has as many elements as there are bytes for, whatever the pickle says.
+func TestScanOfShortStorage(t *testing.T) {
+	pickled := func(class, n string) string {
+		return "\x80\x02ctorch._utils\n_rebuild_tensor_v2\n((X\x07\x00\x00\x00storagectorch\n" + class + "\nX\x01\x00\x00\x000X\x03\x00\x00\x00cpu" + n + "tQK\x00K\x02\x85K\x01\x85\x89ccollections\nOrderedDict\n)RtR."
+	}
+	for _, tt := range []struct {
+		class, n string
+		bytes    int
+		verdict  hazard.Verdict
+	}{
+		{"FloatStorage", "K\x02", 8, hazard.Clean},
+		{"FloatStorage", "K\x02", 9, hazard.Clean},
+		{"FloatStorage", "K\x02", 7, hazard.Dangerous},
+		{"FloatStorage", "K\x03", 8, hazard.Dangerous},
+		{"FloatStorage", "\x8a\x07\x00\x00\x00\x00\x00\x00\x40", 8, hazard.Dangerous},
+		{"QUInt4x2Storage", "K\x02", 2, hazard.Clean},
+		{"QUInt4x2Storage", "K\x03", 2, hazard.Dangerous},
+		{"ByteStorage", "K\x02", 1, hazard.Dangerous},
+	} {
+		archive := zipped(t, "a/data.pkl", pickled(tt.class, tt.n), "a/data/0", strings.Repeat("\x00", tt.bytes), "a/version", "3\n")
+		r := do(t, scan.Options{}, file("m.pt", "weight", archive))
+		if r.Verdict != tt.verdict || r.Verdict != hazard.Clean && !strings.Contains(r.Findings[0].Message, `storage "0" is said to have`) {
+			t.Errorf("%s of %q in %d bytes: %s, %+v", tt.class, tt.n, tt.bytes, r.Verdict, r.Findings)
+		}
+	}
+	// No member: torch cannot load it, and there is nothing to compare with.
+	r := do(t, scan.Options{}, file("m.pt", "weight", zipped(t, "a/data.pkl", pickled("FloatStorage", "K\x02"), "a/version", "3\n")))
+	if r.Verdict != hazard.Clean {
+		t.Errorf("%s, %+v", r.Verdict, r.Findings)
+	}
+}

@@ -171,6 +171,12 @@ func (x *examination) pickle(ctx context.Context, c hazard.Content, kind sniff.K
 		allow, report = x.inScript(allow, report)
 	}
 	o := pickle.Options{Allow: allow, Torch: c.Hint == hazard.InTorch || kind == sniff.TorchLegacy, Visit: visit}
+	if c.Hint == hazard.InTorch && c.Sibling != nil {
+		// The storages of data.pkl are in data/, those of constants.pkl in constants/.
+		o.Storage = func(key string) (int64, bool) {
+			return c.Sibling(strings.TrimSuffix(c.Name, path.Ext(c.Name)) + "/" + key)
+		}
+	}
 	if kind == sniff.TorchLegacy {
 		return torch.ScanLegacy(ctx, c, o, report, visit)
 	}

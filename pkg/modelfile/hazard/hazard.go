@@ -190,6 +190,9 @@ type Content struct {
 	// Hint is what the container is, where that changes what its members mean;
 	// empty otherwise.
 	Hint Hint
+	// Sibling returns the size of another member of the container, as that says it, and
+	// false when there is none of that name; nil where nothing refers to others.
+	Sibling func(name string) (size int64, ok bool)
 }
 
 // Hint says what a container is whose members mean more than they would alone.

@@ -44,6 +44,9 @@ type Options struct {
 	// Torch says that persistent ids name storages, as they do in data.pkl of a zip
 	// file of torch and in the object of a legacy one.
 	Torch bool
+	// Storage returns how many bytes there are of the storage of that key, and false where
+	// that is not known; nil: of none it is.
+	Storage func(key string) (size int64, ok bool)
 	// Build is asked after every BUILD, for formats that put data between opcodes.
 	Build BuildHook
 	// Done is asked after each stream; when it returns true the rest is the

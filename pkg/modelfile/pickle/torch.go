@@ -1,6 +1,7 @@
 package pickle
 
 import (
+	"fmt"
 	"math/bits"
 
 	"github.com/modseal/modseal/pkg/modelfile/hazard"
@@ -74,7 +75,9 @@ func (m *machine) persistent(id value) value {
 			return makeValue(isUnknown, 0)
 		}
 		if id.kind() == isTuple && isStorageID(&m.heap, o) {
-			return makeValue(isStorage, id.id())
+			v := makeValue(isStorage, id.id())
+			m.stored(Value{&m.heap, v})
+			return v
 		}
 		if id.kind() == isTuple && isModuleID(&m.heap, o) {
 			return o.items[1] // a global, which was judged where it was named
@@ -101,6 +104,23 @@ func isModuleID(h *heap, o *object) bool {
 	}
 	kind, ok := h.text(o.items[0])
 	return ok && kind == "module"
+}
+
+// stored compares a storage with the bytes that there are of it: torch makes it as large
+// as the pickle says (get_storage_from_record of torch/csrc/jit/python/init.cpp).
+func (m *machine) stored(v Value) {
+	s, ok := v.storage()
+	if !ok || m.options.Storage == nil || m.nesting > 0 {
+		return
+	}
+	have, ok := m.options.Storage(s.Key)
+	hi, need := bits.Mul64(uint64(s.Elements), uint64(max(ItemSize(s.DType), 1)))
+	if !ok || hi == 0 && need <= uint64(max(have, 0)) {
+		return
+	}
+	f := hazard.Of("pickle-odd-argument", s.Key, fmt.Sprintf("storage %.40q is said to have %d elements of type %s, and has %d bytes: the others are not its own", s.Key, s.Elements, s.DType, have))
+	f.Severity = hazard.High
+	m.find(f.At(m.at))
 }
 
 // storage returns the one that v names.

@@ -59,7 +59,8 @@ type scanner struct {
 	visitor hazard.Visit
 	budget  int64 // of bytes that may still be inflated
 	hidden  int
-	cut     bool // there is no directory, so that nothing is hidden from it
+	byName  []int32 // the members in the order of their names
+	cut     bool    // there is no directory, so that nothing is hidden from it
 }
 
 func (s *scanner) run(ctx context.Context) error {
@@ -112,7 +113,8 @@ func (s *scanner) checkNames() {
 	for i := range order {
 		order[i] = int32(i)
 	}
-	slices.SortFunc(order, func(a, b int32) int { return strings.Compare(members[a].Name, members[b].Name) })
+	slices.SortStableFunc(order, func(a, b int32) int { return strings.Compare(members[a].Name, members[b].Name) })
+	s.byName = order
 	for i, at := range order {
 		m := &members[at]
 		if i > 0 && members[order[i-1]].Name == m.Name {
@@ -215,7 +217,7 @@ func (s *scanner) visit(ctx context.Context, m *Member, data int64) error {
 
 // show hands content to the visitor and reports when it could not be had.
 func (s *scanner) show(ctx context.Context, c hazard.Content, at int64) error {
-	c.Depth = s.depth
+	c.Depth, c.Sibling = s.depth, s.sibling
 	if s.hint != nil {
 		c.Hint = s.hint(c.Name)
 	}
@@ -229,6 +231,21 @@ func (s *scanner) show(ctx context.Context, c hazard.Content, at int64) error {
 		return err
 	}
 	return nil
+}
+
+// sibling is [hazard.Content.Sibling]: of members of one name the last, as [Archive.Find].
+func (s *scanner) sibling(name string) (size int64, ok bool) {
+	members := s.archive.Members
+	behind, _ := slices.BinarySearchFunc(s.byName, name, func(i int32, name string) int {
+		if members[i].Name <= name {
+			return -1
+		}
+		return 1
+	})
+	if behind == 0 || members[s.byName[behind-1]].Name != name {
+		return 0, false
+	}
+	return members[s.byName[behind-1]].Size, true
 }
 
 // checkStored compares a stored member with what was announced.
