@@ -78,6 +78,8 @@ var commands = map[string]func(ts *testscript.TestScript, neg bool, args []strin
 	// certificates
 	"authority":   newAuthority,
 	"certificate": newCertificate,
+	// keys
+	"keypair": keypair,
 	// trust
 	"tuf":         tuf,
 	"trustedroot": trustedRoot,

@@ -5,11 +5,11 @@ package e2e_test
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -17,15 +17,11 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 	"golang.org/x/sys/unix"
 
-	"github.com/modseal/modseal/cmd/modseal/cli"
 	"github.com/modseal/modseal/e2e/registrytest"
 )
 
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
-		"modseal": func() {
-			os.Exit(cli.Main(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
-		},
 		"measure":    measure,
 		"countreads": countReads,
 		"nonetwork":  nonetwork,
@@ -34,9 +30,14 @@ func TestMain(m *testing.M) {
 	})
 }
 
+// once is the kind of the scripts that name none.
+const once registrytest.Kind = "once"
+
 // TestScripts runs the scripts. One that says $KIND runs once for every kind of
-// registry, and in that case is told here as one test per kind.
+// registry, and one that says $EITHER with a registry that has the referrers API and
+// with one that has not; they are told here as one test per kind.
 func TestScripts(t *testing.T) {
+	t.Parallel()
 	files, err := filepath.Glob("testdata/*.txtar")
 	if err != nil {
 		t.Fatal(err)
@@ -44,29 +45,60 @@ func TestScripts(t *testing.T) {
 	if len(files) == 0 {
 		t.Fatal("testdata has no scripts")
 	}
+	if _, err := fastBinary(); err != nil {
+		t.Fatal(err)
+	}
 	private.dir = t.TempDir()
 	t.Cleanup(private.stop)
-	var once, perKind []string
+	scripts := map[registrytest.Kind][]string{}
 	for _, f := range files {
-		script, err := os.ReadFile(f)
+		text, err := os.ReadFile(f)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if bytes.Contains(script, []byte("$KIND")) {
-			perKind = append(perKind, f)
-		} else {
-			once = append(once, f)
+		for _, kind := range kindsOf(text) {
+			scripts[kind] = append(scripts[kind], f)
 		}
 	}
-	t.Run("once", func(t *testing.T) { testscript.Run(t, params(once, registrytest.Olareg)) })
-	for _, kind := range registrytest.Kinds {
+	for _, kind := range append([]registrytest.Kind{once}, registrytest.Kinds...) {
+		files := slowestFirst(scripts[kind])
 		t.Run(string(kind), func(t *testing.T) {
+			t.Parallel()
 			if why := kind.Missing(); why != "" {
 				missing(t, why)
 			}
-			testscript.Run(t, params(perKind, kind))
+			testscript.Run(t, params(files, kind))
 		})
 	}
+}
+
+// slowest are scripts that take a minute or more, the first the longest.
+var slowest = []string{"load_huge", "save_huge", "huge", "many_files"}
+
+// slowestFirst has those begin that would else be waited for alone in the end.
+func slowestFirst(files []string) []string {
+	place := func(file string) int {
+		name := strings.TrimSuffix(filepath.Base(file), ".txtar")
+		if i := slices.Index(slowest, name); i >= 0 {
+			return i
+		}
+		return len(slowest)
+	}
+	slices.SortStableFunc(files, func(a, b string) int { return place(a) - place(b) })
+	return files
+}
+
+// kindsOf returns the kinds of registries that a script runs with.
+func kindsOf(script []byte) []registrytest.Kind {
+	switch {
+	case bytes.Contains(script, []byte("$KIND")):
+		return registrytest.Kinds
+	case !bytes.Contains(script, []byte("$EITHER")):
+		return []registrytest.Kind{once}
+	case os.Getenv("MODSEAL_E2E_ALL_KINDS") != "":
+		return registrytest.Kinds
+	}
+	return []registrytest.Kind{registrytest.Olareg, registrytest.Distribution}
 }
 
 // requireAll says that nothing may be skipped for being absent: set in CI.
@@ -93,12 +125,17 @@ func params(files []string, kind registrytest.Kind) testscript.Params {
 
 // setup gives a script a home of its own and the peers in its path.
 func setup(env *testscript.Env, kind registrytest.Kind) error {
+	modseal, err := fastBinary()
+	if err != nil {
+		return err
+	}
 	home := filepath.Join(env.WorkDir, ".home")
 	if err := os.MkdirAll(home, 0o755); err != nil {
 		return err
 	}
 	for name, value := range map[string]string{
 		"KIND":               string(kind),
+		"EITHER":             string(kind),
 		"HOME":               home,
 		"XDG_CONFIG_HOME":    filepath.Join(home, "config"),
 		"XDG_STATE_HOME":     filepath.Join(home, "state"),
@@ -119,7 +156,7 @@ func setup(env *testscript.Env, kind registrytest.Kind) error {
 		"MODELS":             repository("bin/models"),
 		"OMS":                filepath.Join(testdataOfOthers(), "oms"),
 		"HUGE_SIZE":          hugeSize(),
-		"PATH":               env.Getenv("PATH") + string(os.PathListSeparator) + repository("bin/peers"),
+		"PATH":               strings.Join([]string{filepath.Dir(modseal), env.Getenv("PATH"), repository("bin/peers")}, string(os.PathListSeparator)),
 	} {
 		env.Setenv(name, value)
 	}
@@ -209,17 +246,35 @@ func condition(name string) (bool, error) {
 	return there, nil
 }
 
-// binary builds the real modseal, for what must be measured or interrupted as a
-// process of its own.
+// binary is the modseal that users have, for what is measured or served.
 var binary = sync.OnceValues(func() (string, error) {
 	if b := os.Getenv("MODSEAL_E2E_BINARY"); b != "" {
 		return b, nil
 	}
-	name := repository("bin/e2e/modseal")
-	cmd := exec.Command("go", "build", "-trimpath", "-o", name, "github.com/modseal/modseal/cmd/modseal")
+	return build("bin/e2e/modseal")
+})
+
+// fastBinary is the modseal of scripts. It lacks the registry of modseal serve, which
+// takes two thirds of the time of each start: scripts start modseal thousands of times.
+var fastBinary = sync.OnceValues(func() (string, error) {
+	return build("bin/e2e/noserve/modseal", "-tags", "noserve")
+})
+
+// victim is the modseal that is killed, as often as it takes.
+func victim() (string, error) {
+	if b := os.Getenv("MODSEAL_E2E_BINARY"); b != "" {
+		return b, nil
+	}
+	return fastBinary()
+}
+
+func build(name string, flags ...string) (string, error) {
+	name = repository(name)
+	flags = append([]string{"build", "-trimpath", "-ldflags", "-s -w", "-o", name}, flags...)
+	cmd := exec.Command("go", append(flags, "github.com/modseal/modseal/cmd/modseal")...)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("go build: %w\n%s", err, out)
 	}
 	return name, nil
-})
+}

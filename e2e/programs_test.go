@@ -94,10 +94,18 @@ func within(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 func realProgram(ts *testscript.TestScript, name string) string {
+	return programOf(ts, name, binary)
+}
+
+func victimProgram(ts *testscript.TestScript, name string) string {
+	return programOf(ts, name, victim)
+}
+
+func programOf(ts *testscript.TestScript, name string, modseal func() (string, error)) string {
 	if name != "modseal" {
 		return name
 	}
-	path, err := binary()
+	path, err := modseal()
 	ts.Check(err)
 	return path
 }
@@ -146,7 +154,7 @@ func signalAfter(ts *testscript.TestScript, text string, when []string, sig sysc
 	defer r.Continue()
 
 	var stdout, stderr bytes.Buffer
-	cmd := exec.Command(realProgram(ts, command[0]), command[1:]...)
+	cmd := exec.Command(victimProgram(ts, command[0]), command[1:]...)
 	cmd.Dir, cmd.Env = ts.MkAbs("."), environment(ts)
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	ts.Check(cmd.Start())
@@ -164,7 +172,7 @@ func signalAfter(ts *testscript.TestScript, text string, when []string, sig sysc
 	var ended error
 	select {
 	case ended = <-done:
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		_ = cmd.Process.Kill()
 		ts.Fatalf("it does not end after %v (%v)\n%s", sig, <-done, stderr.Bytes())
 	}
@@ -200,7 +208,7 @@ func serve(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(cmd.Start())
 	ts.Defer(func() {
 		_ = cmd.Process.Signal(os.Interrupt)
-		timer := time.AfterFunc(20*time.Second, func() { _ = cmd.Process.Kill() })
+		timer := time.AfterFunc(time.Minute, func() { _ = cmd.Process.Kill() })
 		defer timer.Stop()
 		// 130 is how an interrupted command ends, 0 how a stopped server may.
 		if err := cmd.Wait(); err != nil && cmd.ProcessState.ExitCode() != 130 {
@@ -208,7 +216,7 @@ func serve(ts *testscript.TestScript, neg bool, args []string) {
 		}
 		log.Close()
 	})
-	for range 200 {
+	for range 1200 {
 		text, err := os.ReadFile(log.Name())
 		ts.Check(err)
 		if m := listening.FindSubmatch(text); m != nil {

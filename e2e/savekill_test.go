@@ -28,6 +28,7 @@ const saveKills = 50
 //	MODSEAL_E2E_KILLS=50          that many kills
 //	MODSEAL_E2E_SOAK_SEED=N       the random numbers of an earlier run
 func TestSaveKilled(t *testing.T) {
+	t.Parallel() // it waits for its slow registry, most of the time
 	kills := soakNumber(t, "MODSEAL_E2E_KILLS", saveKills)
 	seed := soakNumber(t, "MODSEAL_E2E_SOAK_SEED", time.Now().UnixNano()%1_000_000)
 	t.Logf("seed %d", seed)
@@ -60,7 +61,7 @@ type saveKiller struct {
 
 func newSaveKiller(t *testing.T, seed int64) *saveKiller {
 	t.Helper()
-	program, err := binary()
+	program, err := victim()
 	if err != nil {
 		t.Fatal(err)
 	}

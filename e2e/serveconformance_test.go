@@ -136,7 +136,7 @@ func startServing(t *testing.T, program, dir string, args ...string) serving {
 		_ = cmd.Process.Signal(os.Interrupt)
 		_ = cmd.Wait()
 	}}
-	for range 200 {
+	for range 1200 {
 		text, err := os.ReadFile(log.Name())
 		if err != nil {
 			t.Fatal(err)

@@ -34,13 +34,14 @@ const soakShort = 12
 // the same faults and the same kills each time, as far as the order of what
 // happens at once allows.
 func TestSoak(t *testing.T) {
+	t.Parallel()
 	runs := soakNumber(t, "MODSEAL_E2E_SOAK", soakShort)
 	seed := soakNumber(t, "MODSEAL_E2E_SOAK_SEED", time.Now().UnixNano()%1_000_000)
 	first, last := int64(0), runs-1
 	if only := soakNumber(t, "MODSEAL_E2E_SOAK_RUN", -1); only >= 0 {
 		first, last = only, only
 	}
-	program, err := binary()
+	program, err := victim()
 	if err != nil {
 		t.Fatal(err)
 	}

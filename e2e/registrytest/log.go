@@ -163,7 +163,7 @@ func (f *Front) Active() int {
 // answer before the front has counted it. One that a gate holds is not waited
 // for.
 func (f *Front) settle() {
-	for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
 		f.mu.Lock()
 		active, gated := f.active, len(f.gates) > 0
 		f.mu.Unlock()

@@ -228,7 +228,7 @@ func startDockerRegistry(dir string) (http.Handler, func() error, error) {
 		cancel()
 		return nil, nil, err
 	}
-	address, err := waitFor(output, listening, 20*time.Second)
+	address, err := waitFor(output, listening, time.Minute)
 	if err != nil {
 		return nil, nil, errors.Join(err, stop())
 	}
