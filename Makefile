@@ -18,6 +18,7 @@ FUZZTIME ?= 10s
 # The tests of transfers wait more than they compute: more packages at once than
 # there are processors.
 WAITING := -p 4
+SCRIPTS := 6
 SOAK     ?= 200
 
 GOLANGCI_LINT := $(TOOLS)/golangci-lint-$(GOLANGCI_LINT_VERSION)
@@ -54,7 +55,7 @@ demo: build ## Push, verify and pull a signed model on the embedded registry, th
 
 .PHONY: test
 test: test-packages ## Run the tests; scripts that need an absent tool or registry are skipped by name
-	cd e2e && $(GO) test -timeout 60m -parallel 4 ./...
+	cd e2e && $(GO) test -timeout 60m -parallel $(SCRIPTS) ./...
 
 .PHONY: test-packages
 test-packages: ## Run the tests of the packages alone
@@ -74,7 +75,7 @@ race: ## Run the tests with the race detector
 
 .PHONY: e2e
 e2e: ## Run the scripts of e2e/testdata (MODSEAL_E2E_REQUIRE_ALL=1: none may be skipped)
-	cd e2e && $(GO) test -count=1 -timeout 60m -parallel 4 ./...
+	cd e2e && $(GO) test -count=1 -timeout 60m -parallel $(SCRIPTS) ./...
 
 .PHONY: soak
 soak: ## Push and pull SOAK (200) models through registries that misbehave, killing each process at random

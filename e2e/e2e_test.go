@@ -72,8 +72,9 @@ func TestScripts(t *testing.T) {
 	}
 }
 
-// slowest are scripts that take a minute or more, the first the longest.
-var slowest = []string{"load_huge", "save_huge", "huge", "many_files"}
+// slowest are scripts that read tens of gigabytes, or wait for a minute until a
+// connection counts as stalled.
+var slowest = []string{"load_huge", "save_huge", "stalled", "throttled", "huge", "many_files"}
 
 // slowestFirst has those begin that would else be waited for alone in the end.
 func slowestFirst(files []string) []string {

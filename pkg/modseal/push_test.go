@@ -74,9 +74,16 @@ func makeModel(t *testing.T) string {
 	return dir
 }
 
+// makeKey makes a key that no password encrypts: stretching one takes two seconds under
+// the race detector, and that again for each signature.
 func makeKey(t *testing.T) (private, public string) {
 	t.Helper()
-	res, err := Keygen(filepath.Join(t.TempDir(), "k"), sign.P256, []byte("pw"))
+	return makeKeyWith(t, nil)
+}
+
+func makeKeyWith(t *testing.T, password []byte) (private, public string) {
+	t.Helper()
+	res, err := Keygen(filepath.Join(t.TempDir(), "k"), sign.P256, password)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -136,7 +143,7 @@ func (r *readings) offsets(name string) []int64 {
 func TestPushReadsTheModelOnce(t *testing.T) {
 	host, _ := startRegistry(t)
 	dir := makeModel(t)
-	private, _ := makeKey(t)
+	private, _ := makeKeyWith(t, []byte("pw"))
 	read := &readings{t: t, files: map[string][]int{}}
 	o := PackOptions{Signer: &SignOptions{Key: private, Password: password}}
 	o.walk.Open = read.open
@@ -289,7 +296,7 @@ func TestSignAndVerifyReadNoLayer(t *testing.T) {
 func TestNothingIsSentForACallThatCannotWork(t *testing.T) {
 	host, registry := startRegistry(t)
 	dir := makeModel(t)
-	private, _ := makeKey(t)
+	private, _ := makeKeyWith(t, []byte("pw"))
 	c := newClient(t)
 	wrong := func() ([]byte, error) { return []byte("wrong"), nil }
 	for name, call := range map[string]struct {
