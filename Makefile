@@ -66,12 +66,17 @@ test-pkcs11: ## Run the tests of PKCS #11 tokens with SoftHSM (Debian: softhsm2,
 	CGO_ENABLED=1 $(GO) test -count=1 -tags pkcs11key ./pkg/sign/pkcs11
 
 # Without packages that link what is behind key references, and without those that
-# start no goroutine.
-RACELESS := cmd/modseal|cmd/modseal/cli|hack/gendocs|pkg/sign/keyref|pkg/sign/oidc|artifacttypes|pkg/policy|pkg/statement|pkg/modelfile.*
+# start no goroutine, of which the target makes sure.
+LINKING    := cmd/modseal|cmd/modseal/cli|hack/gendocs|pkg/sign/keyref|pkg/sign/oidc
+SEQUENTIAL := artifacttypes|cmd/modseal/cli/(option|report)|hack/(demomodel|samplemodel)|pkg/(bom|diff|fileid|ingest|inventory|lineage|modelfile.*|policy|profile|promotion|provenance|statement)|pkg/internal/(clone|filerow|holes|integrity|redact|slsa|yamlshape)|pkg/remote/certsd
 
 .PHONY: race
 race: ## Run the tests with the race detector
-	CGO_ENABLED=1 $(GO) test -race $(WAITING) $$($(GO) list ./... | grep -vE '/($(RACELESS))$$')
+	@sequential=$$($(GO) list ./... | grep -E '/($(SEQUENTIAL))$$'); \
+	if grep -nE '^[[:space:]]+go [[:alpha:]]|errgroup|WaitGroup' $$($(GO) list -f '{{$$d := .Dir}}{{range .GoFiles}}{{$$d}}/{{.}} {{end}}' $$sequential); then \
+		echo "that starts goroutines: its package is none of SEQUENTIAL (Makefile)"; exit 1; \
+	fi
+	CGO_ENABLED=1 $(GO) test -race $(WAITING) $$($(GO) list ./... | grep -vE '/($(LINKING)|$(SEQUENTIAL))$$')
 
 .PHONY: e2e
 e2e: ## Run the scripts of e2e/testdata (MODSEAL_E2E_REQUIRE_ALL=1: none may be skipped)
