@@ -34,7 +34,7 @@ func content(n int) []byte {
 }
 
 func TestReadsAreThoseOfTheSource(t *testing.T) {
-	for _, size := range []int{1, readahead.Page - 1, readahead.Page, 3*readahead.Page + 7, 4 << 20} {
+	for _, size := range []int{1, readahead.Page - 1, readahead.Page, 3*readahead.Page + 7, 2 << 20} {
 		data := content(size)
 		// So few pages that most are dropped and read again.
 		r := readahead.NewCache(3*readahead.Page).Reader("x", bytes.NewReader(data), int64(size))
