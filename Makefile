@@ -76,7 +76,7 @@ race: ## Run the tests with the race detector
 	if grep -nE '^[[:space:]]+go [[:alpha:]]|errgroup|WaitGroup' $$($(GO) list -f '{{$$d := .Dir}}{{range .GoFiles}}{{$$d}}/{{.}} {{end}}' $$sequential); then \
 		echo "that starts goroutines: its package is none of SEQUENTIAL (Makefile)"; exit 1; \
 	fi
-	CGO_ENABLED=1 $(GO) test -race $(WAITING) $$($(GO) list ./... | grep -vE '/($(LINKING)|$(SEQUENTIAL))$$')
+	CGO_ENABLED=1 $(GO) test -race -timeout 30m $(WAITING) $$($(GO) list ./... | grep -vE '/($(LINKING)|$(SEQUENTIAL))$$')
 
 .PHONY: e2e
 e2e: ## Run the scripts of e2e/testdata (MODSEAL_E2E_REQUIRE_ALL=1: none may be skipped)

@@ -1,6 +1,12 @@
+//go:build !race
+
+// What is measured here is as large as the bounds allow, and one goroutine does it: the
+// race detector takes minutes and can find nothing.
+
 package archive
 
 import (
+	"errors"
 	"io"
 	"runtime"
 	"strings"
@@ -87,5 +93,18 @@ func TestMemoryOfALargeIndex(t *testing.T) {
 	runtime.ReadMemStats(&m)
 	if m.TotalAlloc-total > 2*limits.LayoutIndexBytes {
 		t.Errorf("%d bytes were allocated to refuse %d", m.TotalAlloc-total, len(raw))
+	}
+}
+
+// A million entries are refused when the bound is passed.
+func TestScanOfAMillionEntries(t *testing.T) {
+	c := &counted{ReaderAt: endless{}}
+	x, err := scan(t.Context(), c, 1_000_000*block)
+	var e *Error
+	if x != nil || !errors.As(err, &e) || e.Offset != limits.ArchiveEntries*block || e.Damaged {
+		t.Fatalf("%+v, %v", x, err)
+	}
+	if c.bytes > limits.ArchiveEntries*block+2*readAhead {
+		t.Errorf("%d bytes were read", c.bytes)
 	}
 }

@@ -1,14 +1,11 @@
 package archive
 
 import (
-	"errors"
 	"io"
 	"testing"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-
-	"github.com/modseal/modseal/pkg/internal/limits"
 )
 
 // counted counts what is read of an archive.
@@ -112,17 +109,4 @@ func setSum(h []byte) {
 		h[148+i] = '0' + byte(sum>>shift&7)
 	}
 	h[154], h[155] = 0, ' '
-}
-
-// A million entries are refused when the bound is passed.
-func TestScanOfAMillionEntries(t *testing.T) {
-	c := &counted{ReaderAt: endless{}}
-	x, err := scan(t.Context(), c, 1_000_000*block)
-	var e *Error
-	if x != nil || !errors.As(err, &e) || e.Offset != limits.ArchiveEntries*block || e.Damaged {
-		t.Fatalf("%+v, %v", x, err)
-	}
-	if c.bytes > limits.ArchiveEntries*block+2*readAhead {
-		t.Errorf("%d bytes were read", c.bytes)
-	}
 }
