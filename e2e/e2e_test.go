@@ -45,7 +45,7 @@ func TestScripts(t *testing.T) {
 	if len(files) == 0 {
 		t.Fatal("testdata has no scripts")
 	}
-	if _, err := fastBinary(); err != nil {
+	if _, err := binary(); err != nil {
 		t.Fatal(err)
 	}
 	private.dir = t.TempDir()
@@ -126,7 +126,7 @@ func params(files []string, kind registrytest.Kind) testscript.Params {
 
 // setup gives a script a home of its own and the peers in its path.
 func setup(env *testscript.Env, kind registrytest.Kind) error {
-	modseal, err := fastBinary()
+	modseal, err := binary()
 	if err != nil {
 		return err
 	}
@@ -247,7 +247,7 @@ func condition(name string) (bool, error) {
 	return there, nil
 }
 
-// binary is the modseal that users have, for what is measured or served.
+// binary is the modseal of the scripts: the one that users have.
 var binary = sync.OnceValues(func() (string, error) {
 	if b := os.Getenv("MODSEAL_E2E_BINARY"); b != "" {
 		return b, nil
@@ -255,24 +255,9 @@ var binary = sync.OnceValues(func() (string, error) {
 	return build("bin/e2e/modseal")
 })
 
-// fastBinary is the modseal of scripts. It lacks the registry of modseal serve, which
-// takes two thirds of the time of each start: scripts start modseal thousands of times.
-var fastBinary = sync.OnceValues(func() (string, error) {
-	return build("bin/e2e/noserve/modseal", "-tags", "noserve")
-})
-
-// victim is the modseal that is killed, as often as it takes.
-func victim() (string, error) {
-	if b := os.Getenv("MODSEAL_E2E_BINARY"); b != "" {
-		return b, nil
-	}
-	return fastBinary()
-}
-
-func build(name string, flags ...string) (string, error) {
+func build(name string) (string, error) {
 	name = repository(name)
-	flags = append([]string{"build", "-trimpath", "-ldflags", "-s -w", "-o", name}, flags...)
-	cmd := exec.Command("go", append(flags, "github.com/modseal/modseal/cmd/modseal")...)
+	cmd := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", name, "github.com/modseal/modseal/cmd/modseal")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("go build: %w\n%s", err, out)

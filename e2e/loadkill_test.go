@@ -32,7 +32,7 @@ const (
 // byte for byte, what an undisturbed load leaves. A failure prints its seed
 // (MODSEAL_E2E_SOAK_SEED).
 func TestLoadKilled(t *testing.T) {
-	program, err := victim()
+	program, err := binary()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -94,18 +94,10 @@ func within(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 func realProgram(ts *testscript.TestScript, name string) string {
-	return programOf(ts, name, binary)
-}
-
-func victimProgram(ts *testscript.TestScript, name string) string {
-	return programOf(ts, name, victim)
-}
-
-func programOf(ts *testscript.TestScript, name string, modseal func() (string, error)) string {
 	if name != "modseal" {
 		return name
 	}
-	path, err := modseal()
+	path, err := binary()
 	ts.Check(err)
 	return path
 }
@@ -154,7 +146,7 @@ func signalAfter(ts *testscript.TestScript, text string, when []string, sig sysc
 	defer r.Continue()
 
 	var stdout, stderr bytes.Buffer
-	cmd := exec.Command(victimProgram(ts, command[0]), command[1:]...)
+	cmd := exec.Command(realProgram(ts, command[0]), command[1:]...)
 	cmd.Dir, cmd.Env = ts.MkAbs("."), environment(ts)
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	ts.Check(cmd.Start())

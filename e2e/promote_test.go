@@ -32,7 +32,7 @@ func killat(ts *testscript.TestScript, neg bool, args []string) {
 	defer r.Continue()
 
 	var stdout, stderr bytes.Buffer
-	cmd := exec.Command(victimProgram(ts, args[4]), args[5:]...)
+	cmd := exec.Command(realProgram(ts, args[4]), args[5:]...)
 	cmd.Dir, cmd.Env = ts.MkAbs("."), environment(ts)
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	ts.Check(cmd.Start())

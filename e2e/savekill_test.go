@@ -61,7 +61,7 @@ type saveKiller struct {
 
 func newSaveKiller(t *testing.T, seed int64) *saveKiller {
 	t.Helper()
-	program, err := victim()
+	program, err := binary()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -41,7 +41,7 @@ func TestSoak(t *testing.T) {
 	if only := soakNumber(t, "MODSEAL_E2E_SOAK_RUN", -1); only >= 0 {
 		first, last = only, only
 	}
-	program, err := victim()
+	program, err := binary()
 	if err != nil {
 		t.Fatal(err)
 	}
