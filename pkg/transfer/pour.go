@@ -9,6 +9,7 @@ import (
 	"io"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -167,6 +168,46 @@ type poured struct {
 	ctx  context.Context //nolint:containedctx // of the request that rc is the answer to
 	stop context.CancelCauseFunc
 	next int64 // where the next state is taken
+
+	opened time.Time
+	asked  atomic.Int64 // when the source was asked for more, after opened
+	watch  *time.Timer
+}
+
+// What asked is when nobody waits for the source, and when nobody will any more.
+const (
+	notAsked = -1
+	closed   = -2
+)
+
+// watchSource gives up a source that gives nothing for slowAfter. It is one timer, since
+// there are a hundred thousand reads.
+func (r *poured) watchSource() {
+	r.opened = time.Now()
+	r.asked.Store(0)
+	r.watch = time.AfterFunc(time.Hour, func() {
+		left := slowAfter
+		switch asked := r.asked.Load(); asked {
+		case closed:
+			return
+		case notAsked:
+		default:
+			left -= time.Since(r.opened) - time.Duration(asked)
+		}
+		if left <= 0 {
+			r.stop(errSlow)
+			return
+		}
+		r.watch.Reset(left)
+	})
+	r.watch.Reset(slowAfter)
+}
+
+// giveUp ends the request and what watches it.
+func (r *poured) giveUp() {
+	r.asked.Store(closed)
+	r.watch.Stop()
+	r.stop(nil)
 }
 
 // Seek implements io.Seeker, before the first Read.
@@ -215,12 +256,12 @@ func (r *poured) open() error {
 	}
 	var ctx context.Context
 	ctx, r.stop = context.WithCancelCause(r.p.ctx)
-	timer := time.AfterFunc(slowAfter, func() { r.stop(errSlow) })
+	r.watchSource()
 	rc, err := r.p.m.fetcher.fetchFrom(ctx, r.p.desc, from)
-	timer.Stop()
+	r.asked.Store(notAsked)
 	if err != nil {
 		err = slowOr(ctx, err)
-		r.stop(nil)
+		r.giveUp()
 		return err
 	}
 	r.ctx, r.rc, r.next = ctx, rc, from+pouredState
@@ -237,10 +278,11 @@ func (r *poured) open() error {
 
 // take reads from the source.
 func (r *poured) take(b []byte) (int, error) {
-	began := time.Now()
-	timer := time.AfterFunc(slowAfter, func() { r.stop(errSlow) })
+	asked := time.Since(r.opened)
+	r.asked.Store(int64(asked))
 	n, err := r.rc.Read(b[:min(int64(len(b)), r.p.desc.Size-r.at)])
-	timer.Stop()
+	took := time.Since(r.opened) - asked
+	r.asked.Store(notAsked)
 	r.hash.Write(b[:n])
 	r.at += int64(n)
 	r.p.m.fetched.Add(int64(n))
@@ -254,7 +296,7 @@ func (r *poured) take(b []byte) (int, error) {
 	case err != nil && err != io.EOF:
 		return n, slowOr(r.ctx, err)
 	}
-	return n, r.p.judge(n, time.Since(began))
+	return n, r.p.judge(n, took)
 }
 
 // slowOr returns errSlow when that is why a request was given up.
@@ -286,6 +328,6 @@ func (r *poured) Close() error {
 		return nil
 	}
 	r.p.note(r.at, r.hash)
-	r.stop(nil)
+	r.giveUp()
 	return r.rc.Close()
 }
