@@ -57,8 +57,9 @@ type Layout struct {
 	leased  *flock.Flock // nil before the first write
 
 	mu       sync.Mutex
-	indexRaw []byte       // index.json as it was read last,
-	index    *layoutIndex // and what it says; never changed in place
+	indexRaw []byte            // index.json as it was read last,
+	index    *layoutIndex      // and what it says; never changed in place
+	hashes   map[string]hashed // of uploads that are suspended
 
 	reading *reading
 }
@@ -88,7 +89,11 @@ func Create(path string) (*Layout, error) {
 		}
 		return nil, fmt.Errorf("%s: %w", path, ErrNotEmpty)
 	}
-	if err := initialize(path); err != nil {
+	root, err := os.OpenRoot(path)
+	if err != nil {
+		return nil, err
+	}
+	if err := initialize(path, root); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return open(path)
@@ -166,6 +171,12 @@ func open(path string) (*Layout, error) {
 		}
 		return nil, err
 	}
+	return opened(path, abs, root)
+}
+
+// opened returns the layout in root, which it closes when there is none. path is
+// what errors call it.
+func opened(path, abs string, root *os.Root) (*Layout, error) {
 	l := newLayout(abs, root)
 	if err := l.check(); err != nil {
 		_ = root.Close()
@@ -214,12 +225,8 @@ func CheckVersion(raw []byte) error {
 }
 
 // initialize makes a layout in the directory at path, which other processes may
-// do at the same time: all write the same.
-func initialize(path string) error {
-	root, err := os.OpenRoot(path)
-	if err != nil {
-		return err
-	}
+// do at the same time: all write the same. It closes root.
+func initialize(path string, root *os.Root) error {
 	l := newLayout(path, root)
 	defer l.Close()
 	version, err := artifacttypes.Marshal(ocispec.ImageLayout{Version: ocispec.ImageLayoutVersion})

@@ -36,17 +36,25 @@ func (l *Layout) Partial(ctx context.Context, desc ocispec.Descriptor, what stri
 	if err := l.lease(ctx); err != nil {
 		return nil, err
 	}
-	if err := l.root.Mkdir(partialName, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+	if err := l.makePartialDir(); err != nil {
 		return nil, err
-	}
-	if info, err := l.root.Lstat(partialName); err != nil || !info.IsDir() {
-		return nil, errors.Join(err, ErrCorrupt)
 	}
 	f, err := partial.Open(ctx, l.root, partialPath(desc), desc, partial.Options{What: what})
 	if err != nil {
 		return nil, err
 	}
 	return &Partial{File: f, l: l, desc: desc}, nil
+}
+
+// makePartialDir makes the directory for blobs that are not whole, unless it is there.
+func (l *Layout) makePartialDir() error {
+	if err := l.root.Mkdir(partialName, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	if info, err := l.root.Lstat(partialName); err != nil || !info.IsDir() {
+		return errors.Join(err, ErrCorrupt)
+	}
+	return nil
 }
 
 // Kept returns how many bytes of a blob an earlier process left, that Partial would

@@ -58,18 +58,24 @@ func (l *Layout) listReferrer(ctx context.Context, ix *layoutIndex, subject dige
 	if err != nil {
 		return err
 	}
-	list := ocispec.Index{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageIndex, Manifests: found}
-	raw, err := artifacttypes.Marshal(list)
+	entry, err := l.storeReferrers(subject, found)
 	if err != nil {
-		return err
-	}
-	if len(raw) > limits.ReferrerListBytes {
-		return &integrity.TooLargeError{What: "list of referrers of " + subject.String(), Size: int64(len(raw)), Limit: limits.ReferrerListBytes}
-	}
-	entry := ocispec.Descriptor{MediaType: ocispec.MediaTypeImageIndex, Digest: digest.FromBytes(raw), Size: int64(len(raw))}
-	if err := l.storeSmall(entry, raw); err != nil {
 		return err
 	}
 	ix.setLabel(entry, key, value, true)
 	return nil
+}
+
+// storeReferrers stores a list of the subject's referrers.
+func (l *Layout) storeReferrers(subject digest.Digest, found []ocispec.Descriptor) (ocispec.Descriptor, error) {
+	list := ocispec.Index{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageIndex, Manifests: found}
+	raw, err := artifacttypes.Marshal(list)
+	if err != nil {
+		return ocispec.Descriptor{}, err
+	}
+	if len(raw) > limits.ReferrerListBytes {
+		return ocispec.Descriptor{}, &integrity.TooLargeError{What: "list of referrers of " + subject.String(), Size: int64(len(raw)), Limit: limits.ReferrerListBytes}
+	}
+	entry := ocispec.Descriptor{MediaType: ocispec.MediaTypeImageIndex, Digest: digest.FromBytes(raw), Size: int64(len(raw))}
+	return entry, l.storeSmall(entry, raw)
 }

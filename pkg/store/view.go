@@ -156,10 +156,13 @@ func (v *View) Links(ctx context.Context, desc ocispec.Descriptor) (*Links, erro
 	if err != nil {
 		return nil, err
 	}
-	return parseLinks(desc, raw)
+	return ReadLinks(desc, raw)
 }
 
-func parseLinks(desc ocispec.Descriptor, raw []byte) (*Links, error) {
+// ReadLinks reads the bytes of a manifest, compares them with the media type of desc,
+// and returns what they name. The error wraps artifacttypes.ErrInvalidManifest, or is
+// a [MediaTypeError].
+func ReadLinks(desc ocispec.Descriptor, raw []byte) (*Links, error) {
 	h, err := parseHeader(raw)
 	if err != nil {
 		return nil, fmt.Errorf("manifest %s: %w: %w", desc.Digest, artifacttypes.ErrInvalidManifest, err)

@@ -94,6 +94,9 @@ const (
 	// LayoutBlobs bounds the blobs of a layout that is collected: each takes about
 	// 500 bytes of memory meanwhile.
 	LayoutBlobs = 1_000_000
+	// LayoutUploads bounds the uploads into a layout that are not finished: the oldest
+	// gives way to a new one.
+	LayoutUploads = 1_000
 	// ReferrerListBytes bounds a list of referrers in a layout: far more than a
 	// registry would take, and enough for every list within Referrers.
 	ReferrerListBytes = 32 << 20
