@@ -34,7 +34,7 @@ var rows = []struct {
 		"pkg/source", "pkg/store", "pkg/remote",
 		"pkg/trust", "pkg/policy", "pkg/statement",
 	}},
-	{1, []string{"pkg/partial", "pkg/digestcache", "pkg/inventory", "pkg/diff", "pkg/promotion", "pkg/bom", "pkg/provenance", "pkg/scan", "pkg/lineage", "pkg/profile"}},
+	{1, []string{"pkg/partial", "pkg/digestcache", "pkg/inventory", "pkg/diff", "pkg/promotion", "pkg/bom", "pkg/provenance", "pkg/scan", "pkg/lineage", "pkg/profile", "pkg/registry"}},
 	{0, []string{
 		"artifacttypes", "pkg/modelfile", "pkg/ingest", "pkg/progress", "pkg/fileid",
 		"pkg/internal/limits", "pkg/internal/integrity", "pkg/internal/holes", "pkg/internal/filerow", "pkg/internal/yamlshape", "pkg/internal/clone", "pkg/internal/disk", "pkg/internal/statefile", "pkg/internal/redact", "pkg/internal/slsa", "pkg/internal/readahead", "pkg/internal/lazyregexp",
@@ -45,7 +45,7 @@ var rows = []struct {
 // Packages that know cryptography, and packages that know registries.
 var (
 	cryptography = []string{"pkg/statement", "pkg/sign", "pkg/trust", "pkg/policy", "pkg/verify"}
-	registries   = []string{"pkg/store", "pkg/remote", "pkg/referrer", "pkg/transfer", "pkg/archive"}
+	registries   = []string{"pkg/store", "pkg/remote", "pkg/referrer", "pkg/transfer", "pkg/archive", "pkg/registry"}
 )
 
 // A rule forbids imports to packages.
@@ -58,7 +58,7 @@ type rule struct {
 
 var importRules = []rule{
 	{
-		imports: []string{"oras.land/oras-go/v2", "github.com/olareg", "$pkg/store", "$pkg/remote", "$pkg/referrer", "$pkg/transfer", "$pkg/archive"},
+		imports: []string{"oras.land/oras-go/v2", "github.com/olareg", "cuelabs.dev/go/oci/ociregistry", "$pkg/store", "$pkg/remote", "$pkg/referrer", "$pkg/transfer", "$pkg/archive", "$pkg/registry"},
 		denied:  cryptography,
 		why: "rule (a): packages that know cryptography know no registry; " +
 			"the two meet in pkg/modseal, which hands over what it fetched",
@@ -101,6 +101,12 @@ var importRules = []rule{
 		allowed: []string{"hack"},
 		why: "rule (d): all kinds of objects of Kubernetes make the program 31 MB larger, and each start of it 14 MB larger in memory " +
 			"and slower; a secret is read without them, as pkg/sign/keyref does",
+	},
+	{
+		imports: []string{"cuelabs.dev/go/oci/ociregistry"},
+		allowed: []string{"pkg/registry", "pkg/store/registry", "pkg/archive/registry"},
+		why: "rule (c): ociregistry is imported by pkg/registry, which answers what it leaves out, and by what is served through it, " +
+			"so that the protocol is the same for all of them",
 	},
 	{
 		imports: []string{"oras.land/oras-go/v2/registry/remote"},

@@ -4,7 +4,7 @@
 //
 // What comes out of it is no more trusted than the archive: a manifest is compared
 // with its digest before it is sent, and a blob is for the client to compare, as
-// with any registry.
+// with any registry. pkg/registry is the protocol.
 //
 // Reference:
 // https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md
