@@ -96,11 +96,11 @@ func runConformance(t *testing.T, suite, host, results string, settings ...strin
 // conform runs the suite against a registry and returns the outcomes of the
 // tests of each name, sorted: what depends on the order of a Go map goes in
 // another order each time.
-func conform(t *testing.T, suite, host string) map[string][]string {
+func conform(t *testing.T, suite, host string, settings ...string) map[string][]string {
 	t.Helper()
 	results := t.TempDir()
 	// It fails when a test does: what the tests came to is in the report.
-	out, failed := runConformance(t, suite, host, results)
+	out, failed := runConformance(t, suite, host, results, settings...)
 	report, err := os.ReadFile(filepath.Join(results, "junit.xml"))
 	if err != nil {
 		t.Fatalf("%v, %v\n%s", err, failed, out)

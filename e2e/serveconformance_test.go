@@ -16,6 +16,40 @@ import (
 	"github.com/modseal/modseal/hack/samplemodel"
 )
 
+// The registry that modseal serves from a directory of layouts passes the conformance
+// suite of the distribution specification, and serves what came of it when it is
+// started again.
+func TestServeConformance(t *testing.T) {
+	suite := conformanceSuite(t)
+	program, err := binary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(dir, "home"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		served := startServing(t, program, dir, "serve", "registry")
+		outcomes := conform(t, suite, served.host, "OCI_API_BLOBS_UPLOAD_CANCEL=true")
+		served.stop()
+		count := map[string]int{}
+		for name, statuses := range outcomes {
+			for _, status := range statuses {
+				count[status]++
+				// To mount from wherever a blob is found is left to the registry.
+				if status != "passed" && !(status == "skipped" && strings.Contains(name, "/mount anonymous/")) {
+					t.Errorf("%s: %s", name, status)
+				}
+			}
+		}
+		t.Logf("the outcomes: %v", count)
+		if count["passed"] < 600 {
+			t.Errorf("the outcomes are %v: more than 600 tests are to pass", count)
+		}
+	}
+}
+
 // The registry that modseal serves from an archive passes the pull and content
 // discovery parts of the conformance suite of the distribution specification, in
 // the form that the suite has for registries that cannot be written to.

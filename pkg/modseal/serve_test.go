@@ -36,7 +36,7 @@ func TestServeUnknownRepository(t *testing.T) {
 		"team/model":       http.StatusNotFound,
 		"team":             http.StatusNotFound,
 		"team/model/blobs": http.StatusNotFound,
-		"Team/model":       http.StatusNotFound, // no name of a repository at all
+		"Team/model":       http.StatusBadRequest, // no name of a repository at all
 	} {
 		code, body := tagsOf(t, host, path)
 		if code != want || path != "Team/model" && (len(body.Errors) != 1 || body.Errors[0].Code != "NAME_UNKNOWN") {
