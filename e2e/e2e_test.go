@@ -257,7 +257,8 @@ var binary = sync.OnceValues(func() (string, error) {
 
 func build(name string) (string, error) {
 	name = repository(name)
-	cmd := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", name, "github.com/modseal/modseal/cmd/modseal")
+	cmd := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", name, "./cmd/modseal")
+	cmd.Dir = repository(".") // by its own go.mod
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("go build: %w\n%s", err, out)
