@@ -1,6 +1,9 @@
 package scan_test
 
 import (
+	"bytes"
+	"encoding/binary"
+	"hash/crc32"
 	"os"
 	"slices"
 	"strings"
@@ -44,6 +47,42 @@ func TestScanOfCutArchive(t *testing.T) {
 		want := []string{"archive-malformed", "pickle-dangerous-global os.system"}
 		if d := cmp.Diff(want, found(r)); d != "" || r.Verdict != hazard.Dangerous {
 			t.Errorf("%s: %s", r.Verdict, d)
+		}
+	}
+}
+
+// What somebody still finds a directory of was not cut off. torch (by miniz) and zipfile
+// look for its end farther back than a comment can be long.
+func TestScanOfArchiveBeforeZeros(t *testing.T) {
+	inner := zipped(t, "archive/data.pkl", evil, "archive/version", "3\n")
+	member := inner[:strings.Index(inner, "PK\x01\x02")]
+	// By their own headers there is one member, whose bytes are no archive.
+	order := binary.LittleEndian
+	content := "zeros" + member
+	outer := make([]byte, 30, 30+1+len(content))
+	copy(outer, "PK\x03\x04")
+	order.PutUint32(outer[14:], crc32.ChecksumIEEE([]byte(content)))
+	order.PutUint32(outer[18:], uint32(len(content)))
+	order.PutUint32(outer[22:], uint32(len(content)))
+	order.PutUint16(outer[26:], 1)
+	outer = append(outer, "x"+content...)
+	start := len(outer) - len(member)
+	directory := []byte(inner[len(member):])
+	for at := bytes.Index(directory, []byte("PK\x01\x02")); at >= 0; {
+		offset := directory[at+42:]
+		order.PutUint32(offset, order.Uint32(offset)+uint32(start))
+		next := bytes.Index(directory[at+1:], []byte("PK\x01\x02"))
+		if next < 0 {
+			break
+		}
+		at += 1 + next
+	}
+	end := bytes.Index(directory, []byte("PK\x05\x06"))
+	order.PutUint32(directory[end+16:], uint32(len(outer)))
+	for _, behind := range []int{0, 1<<16 - 1, 1 << 16, 69_584 - 22} {
+		r := do(t, scan.Options{}, file("m.pt", "weight", string(outer)+string(directory)+strings.Repeat("\x00", behind)))
+		if r.Verdict != hazard.Dangerous || !slices.Contains(found(r), "pickle-dangerous-global os.system") || !slices.ContainsFunc(r.Findings, func(f hazard.Finding) bool { return f.Rule == "archive-hidden-member" }) {
+			t.Errorf("%d bytes behind the directory: %s, %q", behind, r.Verdict, found(r))
 		}
 	}
 }

@@ -25,6 +25,11 @@ const (
 	locator64Size = 20
 
 	maxComment = 1<<16 - 1
+	// maxBehind is how far before the end of the file the end record is looked for. A
+	// comment has at most 64 KiB, but miniz, and so torch, goes on for up to 4 KiB, and
+	// zipfile for one byte: what they find must not be taken for an archive without a
+	// directory.
+	maxBehind = 128 << 10
 )
 
 // ending is what stands at the end of an archive.
@@ -54,7 +59,7 @@ func Read(r io.ReaderAt, size int64) (*Archive, error) {
 
 // findEnd looks for the last end record, as miniz and zipfile do.
 func (a *Archive) findEnd(size int64) error {
-	n := min(max(size, 0), endSize+maxComment)
+	n := min(max(size, 0), maxBehind)
 	tail := make([]byte, n)
 	if err := readAt(a.r, tail, size-n); err != nil {
 		return err

@@ -101,8 +101,11 @@ func (s *scanner) checkEnd() {
 		s.report(hazard.Of("archive-polyglot", "", fmt.Sprintf(
 			"the directory is at byte %d and announced at byte %d: programs that do not make up for it read another archive, or none", e.dirAt, e.dirSaid)).At(e.at))
 	}
-	if said, is := int64(e.comment), e.size-e.at-endSize; said > is {
+	switch said, is := int64(e.comment), e.size-e.at-endSize; {
+	case said > is:
 		s.report(hazard.Of("archive-malformed", "", fmt.Sprintf("a comment of %d bytes is announced, %d follow", said, is)).At(e.at))
+	case is > maxComment:
+		s.report(hazard.Of("archive-malformed", "", fmt.Sprintf("%d bytes follow the end record, and a comment has at most %d: some programs find no archive, others do", is, maxComment)).At(e.at))
 	}
 }
 

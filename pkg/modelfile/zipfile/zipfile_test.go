@@ -265,6 +265,11 @@ func TestScan(t *testing.T) {
 			"archive-malformed", "archive-hidden-member m/data.pkl", "archive-hidden-member m/version", "archive-unlisted-bytes",
 		}, nil},
 		{"bytes at the end", with(func(a *archive) { a.tail = "tail" }), []string{"archive-unlisted-bytes"}, append(slices.Clone(both), "bytes-at-225=tail")},
+		// As far from the end as zipfile finds it, as miniz does, and farther.
+		{"end record before 64 KiB", with(func(a *archive) { a.tail = strings.Repeat("\x00", 1<<16) }), []string{"archive-malformed", "archive-unlisted-bytes"}, both},
+		{"end record before 68 KiB", with(func(a *archive) { a.tail = strings.Repeat("\x00", 69_584-endSize) }), []string{"archive-malformed", "archive-unlisted-bytes"}, both},
+		{"end record before 100 KiB", with(func(a *archive) { a.tail = strings.Repeat("\x00", 100<<10) }), []string{"archive-malformed", "archive-unlisted-bytes"}, both},
+		{"end record behind a comment and before 64 KiB", with(func(a *archive) { a.comment = strings.Repeat("c", 1<<16-1) }), nil, both},
 		{"comment is cut", with(func(a *archive) { a.comment, a.cut = "hello", 1 }), []string{"archive-malformed"}, both},
 	}
 	for _, test := range tests {
