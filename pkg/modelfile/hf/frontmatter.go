@@ -300,6 +300,7 @@ func (d yamlDocument) frontMatter(index *indexReader) (*FrontMatter, error) {
 	lists := map[string]*[]string{
 		"license": &fm.License, "language": &fm.Language, "base_model": &fm.BaseModel, "datasets": &fm.Datasets, "tags": &fm.Tags,
 	}
+	var list ast.Node // of models
 	for _, v := range fields {
 		key := keyOf(v)
 		if p, ok := texts[key]; ok {
@@ -313,9 +314,13 @@ func (d yamlDocument) frontMatter(index *indexReader) (*FrontMatter, error) {
 			}
 		}
 		if key == "model-index" {
+			list = v.Value
 			index.doc = d
 			index.read(v.Value)
 		}
+	}
+	if err := index.checkMarks(d, list); err != nil {
+		return nil, err
 	}
 	fm.Metrics, fm.LeftOut = index.metrics, index.notes()
 	return fm, nil

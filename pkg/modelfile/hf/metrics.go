@@ -120,6 +120,12 @@ type indexReader struct {
 	full             bool // there are more than are read
 	leftOut          []string
 	more             int // that leftOut has no room for
+
+	// Of results that were parsed by themselves: the marks in their place, with their
+	// lines, and the numbers of their anchors, which are not all when some are unread.
+	marks   map[string]int32
+	anchors map[uint64]bool
+	unread  bool
 }
 
 // leave notes what is left out.
@@ -187,10 +193,17 @@ func (r *indexReader) model(place string, n ast.Node) {
 		r.leave("%s is not a mapping: no metric is taken from it", place)
 	}
 	for _, v := range fields {
-		if keyOf(v) == "results" {
+		if keyOf(v) == "results" && !r.marked(v.Value) {
 			r.each(place+".results", v.Value, r.result)
 		}
 	}
+}
+
+// marked reports whether a node stands for results that were read by themselves.
+func (r *indexReader) marked(n ast.Node) bool {
+	text, ok := r.doc.scalar(n)
+	_, is := r.marks[text]
+	return ok && is
 }
 
 // result reads the metrics of one task on one data set. They mean nothing without what

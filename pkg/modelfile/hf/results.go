@@ -2,9 +2,11 @@ package hf
 
 import (
 	"bytes"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 )
 
 // maxResultSize bounds a result of model-index that is read by itself, in bytes. One has
@@ -20,7 +22,9 @@ const maxResultSize = 32 << 10
 //	  - task:
 //
 // All that has another form stays where it is, so that the parser has the last word on
-// what is YAML and where a field ends.
+// what is YAML and where a field ends. In the place of the results it finds a mark that
+// nobody can have written before: lines that only look like results, such as those of a
+// text in quotes, have it elsewhere, see [indexReader.checkMarks].
 type results struct {
 	card  *excerpt
 	index *indexReader
@@ -86,8 +90,8 @@ func (r *results) line(l cardLine) error {
 		r.state = inIndex
 	}
 	r.follow(l)
-	if len(r.card.text)+len(l.text) > MaxParsedSize {
-		return fmt.Errorf("line %d: the front matter is longer than %d bytes without the results of model-index", l.number, MaxParsedSize)
+	if err := r.checkSize(l.number, len(l.text)); err != nil {
+		return err
 	}
 	r.card.add(l)
 	return nil
@@ -139,6 +143,11 @@ func (r *results) inResults(l cardLine) (taken bool, err error) {
 		if err := r.endResult(); err != nil {
 			return false, err
 		}
+		if r.dash < 0 {
+			if err := r.mark(l.number); err != nil {
+				return false, err
+			}
+		}
 		r.dash = indent
 		r.number++
 		r.take(l)
@@ -149,6 +158,27 @@ func (r *results) inResults(l cardLine) (taken bool, err error) {
 		return true, nil
 	}
 	return false, r.endResult()
+}
+
+// mark puts a mark into the card, whose last line has the key of the results that begin.
+func (r *results) mark(line int32) error {
+	if r.index.marks == nil {
+		r.index.marks, r.index.anchors = map[string]int32{}, map[uint64]bool{}
+	}
+	mark := "results-" + rand.Text()
+	r.index.marks[mark] = line
+	key := []byte("results:")
+	at := bytes.LastIndex(r.card.text, key) + len(key)
+	r.card.text = slices.Insert(r.card.text, at, []byte(" "+mark)...)
+	return r.checkSize(line, 0)
+}
+
+// checkSize bounds what the parser gets at once, with n bytes more.
+func (r *results) checkSize(line int32, n int) error {
+	if len(r.card.text)+n > MaxParsedSize {
+		return fmt.Errorf("line %d: the front matter is longer than %d bytes without the results of model-index", line, MaxParsedSize)
+	}
+	return nil
 }
 
 // take adds a line to the result.
@@ -168,12 +198,15 @@ func (r *results) endResult() error {
 	place := fmt.Sprintf("model-index[%d].results[%d]", r.models-1, r.number)
 	switch {
 	case r.index.full:
+		r.index.unread = true
 		return nil
 	case tooLong:
+		r.index.unread = true
 		r.index.leave("%s is longer than %d bytes: it is left out", place, maxResultSize)
 		return nil
 	}
 	doc, err := parseYAML(x)
+	r.index.noteAnchors(doc)
 	if alias, ok := errors.AsType[*aliasError](err); ok {
 		r.index.leave("%s: %v: no metric of this result is taken", place, alias)
 		return nil

@@ -148,7 +148,28 @@ func TestReadFrontMatterLongCardRefuses(t *testing.T) {
 		{"---\n" + long + "  - a: !!str b\n---\n", `model-index[0].results[3]: line 907: yaml tag "!!str"`},
 		{"---\n" + long + "  - a: \xff\n---\n", "model-index[0].results[3]: not valid UTF-8"},
 		{"---\n" + long + "x: " + text + "\n---\n", "line 907: longer than 65536 bytes"},
-		{"---\n" + long + "x:\n" + strings.Repeat("# x\n", 17_000) + "---\n", "line 17285: the front matter is longer than 65536 bytes without the results of model-index"},
+		{"---\n" + long + "x:\n" + strings.Repeat("# x\n", 17_000) + "---\n", "line 17276: the front matter is longer than 65536 bytes without the results of model-index"},
+		{"---\nx: \"\n" + long + "  - {x: 'a\" # '}\nlicense: gpl-3.0\ny: 'x # \"\nlicense: mit\n# '\n---\n", "line 5: what looks like a result of model-index is a part of something else"},
+		{"---\nx: \"\n" + long + "\"\nlicense: mit\n---\n", "line 5: what looks like a result of model-index is a part of something else"},
+		{"---\n" + long + "license: mit\nx: 'y\n" + long + "'\n---\n", "line 911: what looks like a result of model-index is a part of something else"},
+		{"---\n" + long + " x\n---\n", "yaml: [907:2] value is not allowed in this context"},
+		{"---\nx: &a mit\n" + long + "  - &a gpl\nlicense: *a\n---\n", `alias "a" may name what is in the results of model-index, or something else`},
+		{"---\nx: &a mit\n" + long + strings.Repeat("  - x\n", 10_000) + "  - &a gpl\nlicense: *a\n---\n", `alias "a" may name what is in the results of model-index, or something else`},
+		{"---\nx: &a mit\n" + long + "  - &a gpl\n" + strings.Repeat("    # "+text[:1000]+"\n", 50) + "license: *a\n---\n", `alias "a" may name what is in the results of model-index, or something else`},
+		{"---\nx: &a mit\n" + long + "  - [&a gpl, *b]\nlicense: *a\n---\n", `alias "a" may name what is in the results of model-index, or something else`},
+		{"---\nx: &a mit\n" + long + manyAnchors() + "license: *a\n---\n", `alias "a" may name what is in the results of model-index, or something else`},
 		{"---\n" + long, `front matter has no end: no line "---" follows`},
 	})
+}
+
+// manyAnchors returns results with more of them than are noted.
+func manyAnchors() string {
+	var b strings.Builder
+	for i := range 20 {
+		b.WriteString("  - x:\n")
+		for j := range 501 {
+			fmt.Fprintf(&b, "    - &b%d_%d 1\n", i, j)
+		}
+	}
+	return b.String()
 }
