@@ -112,6 +112,25 @@ func TestScanOfShortStorage(t *testing.T) {
 			t.Errorf("%s of %q in %d bytes: %s, %+v", tt.class, tt.n, tt.bytes, r.Verdict, r.Findings)
 		}
 	}
+	// torch takes letters of both cases for one: of two that it may mean it is the shorter.
+	upper := strings.Replace(pickled("FloatStorage", "K\x02"), "X\x01\x00\x00\x000", "X\x01\x00\x00\x00K", 1)
+	for _, names := range [][]string{{"a/data/k", "4444"}, {"A/Data/k", "4444"}, {"a/data/K", "88888888", "a/data/k", "4444"}, {"a/data/K", "4444", "a/data/k", "88888888"}} {
+		r := do(t, scan.Options{}, file("m.pt", "weight", zipped(t, append([]string{"a/data.pkl", upper, "a/version", "3\n"}, names...)...)))
+		if r.Verdict != hazard.Dangerous || !strings.Contains(r.Findings[0].Message, `storage "K" is said to have`) {
+			t.Errorf("%q: %s, %+v", names, r.Verdict, r.Findings)
+		}
+	}
+	for _, name := range []string{"a/DATA.PKL", "A/data.pkl"} {
+		r := do(t, scan.Options{}, file("m.pt", "weight", zipped(t, "a/version", "3\n", name, pickled("FloatStorage", "K\x02"), "a/data/0", "4444")))
+		if r.Verdict != hazard.Dangerous || !strings.Contains(r.Findings[0].Message, `storage "0" is said to have`) {
+			t.Errorf("%s: %s, %+v", name, r.Verdict, r.Findings)
+		}
+	}
+	// And it takes a key to end at a NUL.
+	ended := strings.Replace(pickled("FloatStorage", "K\x02"), "X\x01\x00\x00\x000", "X\x03\x00\x00\x000\x00x", 1)
+	if r := do(t, scan.Options{}, file("m.pt", "weight", zipped(t, "a/data.pkl", ended, "a/data/0", "4444", "a/version", "3\n"))); r.Verdict != hazard.Dangerous {
+		t.Errorf("%s, %+v", r.Verdict, r.Findings)
+	}
 	// No member: torch cannot load it, and there is nothing to compare with.
 	r := do(t, scan.Options{}, file("m.pt", "weight", zipped(t, "a/data.pkl", pickled("FloatStorage", "K\x02"), "a/version", "3\n")))
 	if r.Verdict != hazard.Clean {

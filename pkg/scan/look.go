@@ -174,7 +174,8 @@ func (x *examination) pickle(ctx context.Context, c hazard.Content, kind sniff.K
 	if c.Hint == hazard.InTorch && c.Sibling != nil {
 		// The storages of data.pkl are in data/, those of constants.pkl in constants/.
 		o.Storage = func(key string) (int64, bool) {
-			return c.Sibling(strings.TrimSuffix(c.Name, path.Ext(c.Name)) + "/" + key)
+			name, _, _ := strings.Cut(key, "\x00") // as C++ hands it to miniz
+			return c.Sibling(strings.TrimSuffix(c.Name, path.Ext(c.Name)) + "/" + name)
 		}
 	}
 	if kind == sniff.TorchLegacy {

@@ -191,7 +191,8 @@ type Content struct {
 	// empty otherwise.
 	Hint Hint
 	// Sibling returns the size of another member of the container, as that says it, and
-	// false when there is none of that name; nil where nothing refers to others.
+	// false when there is none of that name, in whatever case; of several it is the least.
+	// nil where nothing refers to others.
 	Sibling func(name string) (size int64, ok bool)
 }
 

@@ -28,7 +28,7 @@ type Layout struct {
 
 // LayoutOf returns the layout of an archive of torch, and false when it is another
 // archive: torch takes the folder of the first member for that of all, and needs
-// data.pkl there.
+// data.pkl there. It takes letters of both cases for one.
 func LayoutOf(a *zipfile.Archive) (*Layout, bool) {
 	if len(a.Members) == 0 {
 		return nil, false
@@ -37,34 +37,44 @@ func LayoutOf(a *zipfile.Archive) (*Layout, bool) {
 	if !ok {
 		return nil, false
 	}
-	l := &Layout{Root: root, Pickle: root + "/data.pkl"}
-	if a.Find(l.Pickle) == nil {
-		return nil, false
-	}
+	l := &Layout{Root: root}
 	for i := range a.Members {
 		name := a.Members[i].Name
 		switch {
-		case strings.HasPrefix(name, root+"/code/") && path.Ext(name) == ".py":
+		case same(name, root+"/data.pkl"):
+			if l.Pickle == "" || name == root+"/data.pkl" {
+				l.Pickle = name
+			}
+		case begins(name, root+"/code/") && same(path.Ext(name), ".py"):
 			l.Code = append(l.Code, name)
 		case l.IsStorage(name):
 			l.Storages++
 		}
 	}
-	return l, true
+	return l, l.Pickle != ""
+}
+
+// same reports whether torch takes two names for one: PyTorchStreamReader looks for
+// members by mz_zip_reader_locate_file without MZ_ZIP_FLAG_CASE_SENSITIVE.
+func same(name, other string) bool { return len(name) == len(other) && strings.EqualFold(name, other) }
+
+// begins is same for the beginning of a name.
+func begins(name, prefix string) bool {
+	return len(name) >= len(prefix) && same(name[:len(prefix)], prefix)
 }
 
 // IsStorage reports whether the member of that name holds the data of tensors.
 func (l *Layout) IsStorage(name string) bool {
-	return strings.HasPrefix(name, l.Root+"/data/") || strings.HasPrefix(name, l.Root+"/constants/")
+	return begins(name, l.Root+"/data/") || begins(name, l.Root+"/constants/")
 }
 
 // Hint is that of the member of the given name: the pickles of torch may name storages,
 // and its code is not that of Python.
 func (l *Layout) Hint(name string) hazard.Hint {
 	switch ext := path.Ext(name); {
-	case ext == ".pkl" || ext == ".debug_pkl":
+	case same(ext, ".pkl") || same(ext, ".debug_pkl"):
 		return hazard.InTorch
-	case strings.HasPrefix(name, l.Root+"/code/"):
+	case begins(name, l.Root+"/code/"):
 		return hazard.InTorchScript
 	}
 	return ""

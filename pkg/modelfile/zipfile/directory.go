@@ -59,19 +59,13 @@ func Read(r io.ReaderAt, size int64) (*Archive, error) {
 
 // findEnd looks for the last end record, as miniz and zipfile do.
 func (a *Archive) findEnd(size int64) error {
-	n := min(max(size, 0), maxBehind)
-	tail := make([]byte, n)
-	if err := readAt(a.r, tail, size-n); err != nil {
+	at, b, err := findLast(a.r, size)
+	if err != nil {
 		return err
 	}
-	i := lastEnd(tail)
-	if i < 0 {
-		return &Error{Offset: max(size-endSize, 0), Reason: fmt.Sprintf("no end record of a zip archive in the last %d bytes", n), cut: true}
-	}
-	b := tail[i:]
 	e := &a.end
 	*e = ending{
-		at: size - n + int64(i), size: size,
+		at: at, size: size,
 		comment: int(binary.LittleEndian.Uint16(b[20:])),
 		members: uint64(binary.LittleEndian.Uint16(b[10:])),
 		dirSize: int64(binary.LittleEndian.Uint32(b[12:])),
@@ -94,6 +88,26 @@ func (a *Archive) findEnd(size int64) error {
 		return invalid(e.at, "%d members are more than %d", e.members, MaxMembers)
 	}
 	return nil
+}
+
+// findLast returns the last end record and where it is. Most are where one may be, so
+// that no more is read to find it.
+func findLast(r io.ReaderAt, size int64) (at int64, record []byte, err error) {
+	var n int64
+	for _, most := range []int64{endSize + maxComment, maxBehind} {
+		n = min(max(size, 0), most)
+		tail := make([]byte, n)
+		if err := readAt(r, tail, size-n); err != nil {
+			return 0, nil, err
+		}
+		if i := lastEnd(tail); i >= 0 {
+			return size - n + int64(i), tail[i : i+endSize], nil
+		}
+		if n == size {
+			break
+		}
+	}
+	return 0, nil, &Error{Offset: max(size-endSize, 0), Reason: fmt.Sprintf("no end record of a zip archive in the last %d bytes", n), cut: true}
 }
 
 // lastEnd returns where the last end record begins in tail, -1 when there is none.

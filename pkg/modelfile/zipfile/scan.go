@@ -1,6 +1,7 @@
 package zipfile
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -59,7 +60,8 @@ type scanner struct {
 	visitor hazard.Visit
 	budget  int64 // of bytes that may still be inflated
 	hidden  int
-	byName  []int32 // the members in the order of their names
+	byName  []int32 // the members in the order of their names, by lower-case ones first
+	least   []int64 // of each of byName the size of the smallest with its lower-case name
 	cut     bool    // there is no directory, so that nothing is hidden from it
 }
 
@@ -116,8 +118,11 @@ func (s *scanner) checkNames() {
 	for i := range order {
 		order[i] = int32(i)
 	}
-	slices.SortStableFunc(order, func(a, b int32) int { return strings.Compare(members[a].Name, members[b].Name) })
+	slices.SortStableFunc(order, func(a, b int32) int {
+		return cmp.Or(compareFold(members[a].Name, members[b].Name), strings.Compare(members[a].Name, members[b].Name))
+	})
 	s.byName = order
+	s.measure()
 	for i, at := range order {
 		m := &members[at]
 		if i > 0 && members[order[i-1]].Name == m.Name {
@@ -236,19 +241,49 @@ func (s *scanner) show(ctx context.Context, c hazard.Content, at int64) error {
 	return nil
 }
 
-// sibling is [hazard.Content.Sibling]: of members of one name the last, as [Archive.Find].
-func (s *scanner) sibling(name string) (size int64, ok bool) {
+// measure finds the smallest of the members whose names differ in case alone.
+func (s *scanner) measure() {
 	members := s.archive.Members
-	behind, _ := slices.BinarySearchFunc(s.byName, name, func(i int32, name string) int {
-		if members[i].Name <= name {
-			return -1
+	s.least = make([]int64, len(s.byName))
+	for from := 0; from < len(s.byName); {
+		first := &members[s.byName[from]]
+		least, to := first.Size, from+1
+		for ; to < len(s.byName) && compareFold(members[s.byName[to]].Name, first.Name) == 0; to++ {
+			least = min(least, members[s.byName[to]].Size)
 		}
-		return 1
+		for ; from < to; from++ {
+			s.least[from] = least
+		}
+	}
+}
+
+// sibling is [hazard.Content.Sibling]. miniz, and so torch, takes ASCII letters of both
+// cases for one: of all members that it may mean it is the smallest.
+func (s *scanner) sibling(name string) (size int64, ok bool) {
+	at, ok := slices.BinarySearchFunc(s.byName, name, func(i int32, name string) int {
+		return compareFold(s.archive.Members[i].Name, name)
 	})
-	if behind == 0 || members[s.byName[behind-1]].Name != name {
+	if !ok {
 		return 0, false
 	}
-	return members[s.byName[behind-1]].Size, true
+	return s.least[at], true
+}
+
+// compareFold compares names whose ASCII letters are in lower case.
+func compareFold(a, b string) int {
+	for i := range min(len(a), len(b)) {
+		if c := cmp.Compare(lower(a[i]), lower(b[i])); c != 0 {
+			return c
+		}
+	}
+	return cmp.Compare(len(a), len(b))
+}
+
+func lower(c byte) byte {
+	if 'A' <= c && c <= 'Z' {
+		return c + 'a' - 'A'
+	}
+	return c
 }
 
 // checkStored compares a stored member with what was announced.
