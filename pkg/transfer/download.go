@@ -164,6 +164,8 @@ type download struct {
 	moved   func(int64)
 	patient bool // it is the registry, which is waited for, or there is no other
 
+	adaptive bool // it may get further connections
+
 	ctx    context.Context //nolint:containedctx // a download lives as long as the call that made it
 	cancel context.CancelCauseFunc
 	group  sync.WaitGroup
@@ -182,8 +184,8 @@ func (d *download) run(ctx context.Context) error {
 	d.ctx, d.cancel = context.WithCancelCause(ctx)
 	defer d.cancel(nil)
 	d.free, d.most = d.to.Missing(), mostOfBlob
-	adaptive := d.desc.Size >= leastAdaptive
-	if adaptive {
+	d.adaptive = d.desc.Size >= leastAdaptive
+	if d.adaptive {
 		d.fetcher.governor.join(time.Now())
 		defer func() { d.fetcher.governor.leave(time.Now()) }()
 	}
@@ -205,7 +207,7 @@ func (d *download) run(ctx context.Context) error {
 			}
 			return d.err
 		case now := <-tick.C:
-			if adaptive {
+			if d.adaptive {
 				d.lookAfter(now)
 			}
 		}

@@ -42,7 +42,7 @@ const (
 // nothing: what does not come in order has to be read again to be hashed.
 type governor struct {
 	moved  atomic.Int64 // bytes of all downloads
-	waited atomic.Int64 // for them, by all connections, in nanoseconds
+	waited atomic.Int64 // for those that may get more connections, by all of theirs, in nanoseconds
 
 	mu      sync.Mutex
 	active  int // downloads

@@ -358,7 +358,9 @@ func (r *laneReader) Read(p []byte) (int, error) {
 	began := time.Now()
 	n, err := r.seg.read(p[:min(int64(len(p)), left)])
 	now := time.Now()
-	d.fetcher.governor.waited.Add(int64(now.Sub(began)))
+	if d.adaptive {
+		d.fetcher.governor.waited.Add(int64(now.Sub(began)))
+	}
 	if n > 0 {
 		d.mu.Lock()
 		l.pos += int64(n)
