@@ -298,7 +298,11 @@ func versionOf(ctx context.Context, t tool) string {
 	if err != nil {
 		return "unknown"
 	}
-	for _, word := range strings.Fields(string(output)) {
+	words := strings.Fields(string(output))
+	if len(words) > 1 && words[0] == "version" { // modseal, of a commit that has no tag
+		return words[1]
+	}
+	for _, word := range words {
 		word = strings.Trim(word, ",\"")
 		if v := strings.TrimPrefix(word, "v"); strings.Count(v, ".") >= 1 && v[0] >= '0' && v[0] <= '9' {
 			return word
